@@ -1,0 +1,78 @@
+import * as z from 'zod'
+
+/**
+ * The properties and the tag that make an image ours (design: "Images: marks, names, ownership").
+ * `createdBy`, `run`, `schedule`, `period` and `server` are given to createImage and so are inherited by every later
+ * snapshot of a server restored from the image. Only `seal` and the tag prove anything: the seal names the image itself.
+ */
+export const marks = {
+  createdBy: 'org.openstack__1__created_by',
+  server: 'instance_uuid',
+  schedule: 'scheduled_images__schedule',
+  period: 'scheduled_images__period',
+  run: 'scheduled_images__run',
+  seal: 'scheduled_images__image',
+} as const
+
+/** The value of {@link marks.createdBy}, as Rackspace's service wrote it. Compared exactly, letter case included. */
+export const createdBy = 'scheduled_images_service'
+
+/** The tag of a sealed image. Nova does not hand tags on to later snapshots. */
+export const sealTag = 'scheduled-images'
+
+/** An image as Glance shows it. */
+export interface Image {
+  readonly id: string
+  readonly name: string
+  /** `queued` `saving` `active` `deactivated` `killed` `deleted` `pending_delete` `uploading` `importing`. */
+  readonly status: string
+  /** The id of the project that owns it. */
+  readonly owner: string
+  /** Whole seconds: several images of one server can share one. */
+  readonly createdAt: Date
+  readonly protected: boolean
+  /** Bytes; null while there are none, 0 for a volume-backed server's image. */
+  readonly size: number | null
+  readonly tags: readonly string[]
+  /** Everything else that Glance stores, by its exact name; values that are not strings are left out. */
+  readonly properties: Readonly<Record<string, string>>
+}
+
+/**
+ * The Cinder snapshots that an image needs to be restorable, read from its `block_device_mapping`.
+ * `unreadable` means that the mapping exists and cannot be understood: nothing may be concluded from it.
+ */
+export type VolumeSnapshots =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'snapshots'; readonly ids: readonly string[] }
+  | { readonly kind: 'unreadable' }
+
+const uuid = z.guid()
+const blockDeviceMapping = z.array(z.looseObject({ snapshot_id: uuid.nullish(), source_type: z.string().nullish() }))
+
+/**
+ * Reads which Cinder snapshots belong to an image.
+ *
+ * Nova writes the mapping as JSON text into a property. People can write there too, so only well-formed snapshot ids
+ * are ever taken from it, and never a `volume_id`.
+ */
+export function volumeSnapshots(image: Image): VolumeSnapshots {
+  const text = image.properties['block_device_mapping']
+  if (text === undefined || text === '' || text === '[]') return { kind: 'none' }
+  const devices = blockDeviceMapping.safeParse(json(text))
+  if (!devices.success) return { kind: 'unreadable' }
+  const ids: string[] = []
+  for (const { snapshot_id, source_type } of devices.data) {
+    if (snapshot_id) ids.push(snapshot_id)
+    else if (source_type === 'snapshot' || source_type === 'volume') return { kind: 'unreadable' }
+  }
+  return ids.length === 0 ? { kind: 'none' } : { kind: 'snapshots', ids: [...new Set(ids)] }
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

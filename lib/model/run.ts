@@ -1,0 +1,82 @@
+import * as z from 'zod'
+import type { ErrorCode } from './errors.ts'
+
+/**
+ * One turn of a schedule, named by its scheduled instant: the local date for daily and weekly (`2026-11-21`).
+ */
+export type Period = string
+
+const instant = z.iso.datetime().transform((text) => new Date(text))
+
+/**
+ * One (server, schedule, period): at most one good image comes of it.
+ *
+ *     (none) ──claim──▶ starting ──createImage answered──▶ saving ──settle──▶ good
+ *                          │ lost answer: found again by run id    │
+ *                          └──────────────▶ failed ◀───────────────┘   failed ──claim──▶ starting;  ──period over──▶ missed
+ */
+export const runSchema = z.object({
+  cloud: z.string(),
+  /** UUID of the server. */
+  server: z.string(),
+  serverName: z.string(),
+  /** `<cadence>/<schedule>`. */
+  schedule: z.string(),
+  period: z.string(),
+  status: z.enum(['starting', 'saving', 'good', 'failed', 'missed']),
+  /** Unique id of the claim; the image carries it as `scheduled_images__run`. */
+  runId: z.string(),
+  /** 1 for the first claim of the period. */
+  attempt: z.number().int().min(1),
+  /** When the schedule wanted it to start, spread included. */
+  scheduledFor: instant,
+  /** When the next period starts: until then a failure is tried again. */
+  until: instant,
+  /** When it was claimed, by the clock. */
+  startedAt: instant,
+  /** While `starting`: nobody else may conclude anything about the request before this. By the clock. */
+  leaseUntil: instant,
+  /** How many Cinder volumes the server had attached when it started. */
+  attachedVolumes: z.number().int().min(0),
+  imageName: z.string(),
+  /** Id of the image, from `saving` on. */
+  image: z.string().optional(),
+  /** OpenStack's request id of createImage. */
+  requestId: z.string().optional(),
+  /** While `failed`: not claimed again before this. */
+  retryAt: instant.optional(),
+  /** While `failed` or `missed`: why. */
+  problem: z.object({ code: z.custom<ErrorCode>((code) => typeof code === 'string'), message: z.string() }).optional(),
+})
+
+export type Run = z.output<typeof runSchema>
+
+/** Names one run; what the runs table is keyed by. */
+export interface RunKey {
+  readonly server: string
+  readonly schedule: string
+  readonly period: Period
+}
+
+/** Two keys are the same run when these are equal. */
+export function runKeyText({ server, schedule, period }: RunKey): string {
+  return `${server} ${period}#${schedule}`
+}
+
+/**
+ * The intent to delete a volume-backed server's image with its Cinder snapshots, written down before the first delete
+ * goes out: once the image is gone, nothing else says which snapshots were its own (lab finding: Cinder's deletes
+ * answer 202 and can fail later).
+ */
+export const deletionSchema = z.object({
+  cloud: z.string(),
+  /** UUID of the server. */
+  server: z.string(),
+  schedule: z.string(),
+  image: z.string(),
+  /** Ids of the Cinder snapshots that are still to be deleted, or to be seen gone. */
+  snapshots: z.array(z.string()),
+  startedAt: instant,
+})
+
+export type Deletion = z.output<typeof deletionSchema>
