@@ -1,0 +1,100 @@
+import type { ErrorCode } from '../model/errors.ts'
+import type { Run } from '../model/run.ts'
+import type { Schedule } from '../model/schedule.ts'
+import { latestTurn, nextTurn, spreadOf, turnBefore, type Turn } from './calendar.ts'
+
+/** What a snapshot tick does about one server of one schedule. */
+export type Decision =
+  /** Claim it and ask for the image. `after` is the failed run that this attempt follows. */
+  | { readonly kind: 'due'; readonly turn: Turn; readonly until: Date; readonly attempt: number; readonly after?: Run; readonly missed?: Run }
+  /** Leave it alone; `reason` finishes the sentence "not due: …". `next` is when that changes. */
+  | { readonly kind: 'not due'; readonly reason: NotDueReason; readonly next: Date; readonly missed?: Run }
+
+export type NotDueReason =
+  | 'the schedule is waiting for its first instant'
+  | 'this period has its good image'
+  | 'the image of this period is being made'
+  | 'the image of the previous period is still being made'
+  | 'the last attempt failed and the next one is later'
+  | 'this period was given up'
+
+/** The turns of one server that a decision needs to know the runs of. */
+export interface Turns {
+  readonly current: Turn
+  /** Undefined where the schedule did not count yet. */
+  readonly previous: Turn | undefined
+  readonly next: Turn
+}
+
+/**
+ * The turns around `now` of one schedule for one server.
+ *
+ * @param server - UUID; while a name has not been resolved, undefined: then the earliest start of any server counts.
+ * @param since - When the schedule began to count; earlier turns are nobody's loss.
+ */
+export function turnsAt(schedule: Schedule, server: string | undefined, since: Date, now: Date): Turns {
+  const spread = server === undefined ? 0 : spreadOf(schedule, server)
+  const current = latestTurn(schedule, spread, now)
+  const previous = turnBefore(schedule, spread, current.startsAt)
+  return { current, previous: previous.startsAt < since ? undefined : previous, next: nextTurn(schedule, spread, now) }
+}
+
+/**
+ * Decides whether one server of one schedule is due.
+ *
+ * Due is the latest turn that has started and has no good and no live run: missed turns of any number collapse into it.
+ *
+ * @param since - When the schedule began to count. With `onEnable: next` a turn that started earlier is not due.
+ * @param runs - The runs of the current and the previous turn, as the runs table holds them.
+ * @param now - The tick's scheduled time, so that a replay decides the same.
+ */
+export function decideDue(
+  schedule: Pick<Schedule, 'onEnable'>,
+  turns: Turns,
+  runs: { readonly current: Run | undefined; readonly previous: Run | undefined },
+  since: Date,
+  now: Date,
+): Decision {
+  const next = turns.next.startsAt
+  const { current, previous } = runs
+  const missed = previous?.status === 'failed' ? { missed: previous } : {}
+  if (current === undefined && schedule.onEnable === 'next' && turns.current.startsAt < since) {
+    return { kind: 'not due', reason: 'the schedule is waiting for its first instant', next }
+  }
+  if (current === undefined && (previous?.status === 'starting' || previous?.status === 'saving')) {
+    return { kind: 'not due', reason: 'the image of the previous period is still being made', next }
+  }
+  switch (current?.status) {
+    case undefined:
+      return { kind: 'due', turn: turns.current, until: next, attempt: 1, ...missed }
+    case 'good':
+      return { kind: 'not due', reason: 'this period has its good image', next, ...missed }
+    case 'starting':
+    case 'saving':
+      return { kind: 'not due', reason: 'the image of this period is being made', next, ...missed }
+    case 'missed':
+      return { kind: 'not due', reason: 'this period was given up', next, ...missed }
+    case 'failed': {
+      const retryAt = current!.retryAt ?? now
+      if (retryAt <= now) return { kind: 'due', turn: turns.current, until: next, attempt: current!.attempt + 1, after: current!, ...missed }
+      return { kind: 'not due', reason: 'the last attempt failed and the next one is later', next: retryAt < next ? retryAt : next, ...missed }
+    }
+  }
+}
+
+const minuteMs = 60_000
+const firstRetryMs = 15 * minuteMs
+const longestRetryMs = 240 * minuteMs
+
+/**
+ * When a failed run may be claimed again: about 15 minutes after the failure, doubling to 4 hours. A busy server and a
+ * cloud that could not be entered are asked again after 15 minutes each time: it costs them next to nothing.
+ *
+ * @param attempt - The attempt that failed, from 1.
+ */
+export function retryAt(attempt: number, code: ErrorCode, now: Date): Date {
+  const flat = code === 'SERVER_BUSY' || code.startsWith('CLOUD_')
+  const wait = flat ? firstRetryMs : Math.min(firstRetryMs * 2 ** (attempt - 1), longestRetryMs)
+  // A minute less, or a tick that comes a second early would make each wait one tick longer.
+  return new Date(now.getTime() + wait - minuteMs)
+}

@@ -1,0 +1,46 @@
+import { createdBy, marks, type Image } from '../model/image.ts'
+import type { Run } from '../model/run.ts'
+
+/** An image that is provably ours, with what its marks say. */
+export interface ScheduledImage {
+  readonly image: Image
+  /** UUID of the server. */
+  readonly server: string
+  /** `<cadence>/<schedule>`. */
+  readonly schedule: string
+  readonly period: string
+}
+
+/**
+ * The ownership law: an image is ours iff it belongs to our project, `org.openstack__1__created_by` matches exactly, and
+ * it is sealed with its own id.
+ *
+ * Nova copies the properties of the image that a server was booted or rebuilt from into every later snapshot of it, a
+ * person's and shelve's included, so no other property proves anything (lab finding, "Marks are inherited"). A person
+ * keeps an image for ever by removing `org.openstack__1__created_by`.
+ *
+ * @param project - The id of the project that the token is for: an administrator's listing holds everybody's images.
+ */
+export function scheduledImage(image: Image, project: string): ScheduledImage | undefined {
+  const { properties } = image
+  const server = properties[marks.server]
+  const schedule = properties[marks.schedule]
+  if (image.owner !== project || properties[marks.createdBy] !== createdBy || properties[marks.seal] !== image.id) return undefined
+  if (!server || !schedule) return undefined
+  return { image, server, schedule, period: properties[marks.period] ?? '' }
+}
+
+/**
+ * Whether an image is the one that a run asked for: what a run in flight goes by, since its image is not sealed yet.
+ * The run id was made for this one claim; an inherited one belongs to another server or to an earlier run.
+ */
+export function isImageOf(run: Run, image: Image, project: string): boolean {
+  const { properties } = image
+  return (
+    image.owner === project &&
+    properties[marks.createdBy] === createdBy &&
+    properties[marks.run] === run.runId &&
+    properties[marks.server] === run.server &&
+    (run.image === undefined || run.image === image.id)
+  )
+}

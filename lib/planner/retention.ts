@@ -1,0 +1,121 @@
+import { volumeSnapshots, type Image } from '../model/image.ts'
+import type { Schedule } from '../model/schedule.ts'
+import { goodness, type SnapshotStatuses } from './goodness.ts'
+import { scheduledImage, type ScheduledImage } from './ownership.ts'
+
+export interface Kept {
+  readonly image: Image
+  /** Finishes the sentence "kept: …". Printed in logs, so the words are public. */
+  readonly reason: string
+}
+
+export interface Removed {
+  readonly image: Image
+  /** Finishes the sentence "deleted: …". */
+  readonly reason: string
+  /** The Cinder snapshots that go with it, after it. */
+  readonly snapshots: readonly string[]
+}
+
+/** What becomes of the scheduled images of one server and schedule. A partition: none is lost, none appears twice. */
+export interface RetentionPlan {
+  readonly cloud: string
+  readonly server: string
+  readonly schedule: string
+  readonly retention: number
+  /** Newest first. */
+  readonly keep: readonly Kept[]
+  /** Oldest first, so that an interrupted prune has deleted the least valuable images. */
+  readonly remove: readonly Removed[]
+}
+
+/**
+ * Plans what to keep and what to delete of one cloud's images.
+ *
+ * Only images that are provably ours, of a schedule that is valid and enabled, are planned at all. Every other image,
+ * a disabled or deleted schedule's among them, is no part of any plan and so is kept.
+ *
+ * @param images - A complete listing of the images that carry our mark, in any order.
+ * @param schedules - The schedules of this cloud that are valid and enabled.
+ * @param existing - The keys of all schedules that exist, valid or not: only the images of others can be adopted.
+ * @param statuses - A complete listing of Cinder's snapshots; without it no volume-backed image counts as good.
+ */
+export function planRetention(
+  images: readonly Image[],
+  schedules: readonly Schedule[],
+  existing: ReadonlySet<string>,
+  project: string,
+  statuses: SnapshotStatuses | undefined,
+): RetentionPlan[] {
+  const owners = new Map<string, Schedule>()
+  for (const schedule of schedules) {
+    for (const adopted of schedule.adopts) if (!existing.has(adopted)) owners.set(adopted, schedule)
+  }
+  for (const schedule of schedules) owners.set(schedule.key, schedule)
+
+  const pools = new Map<string, { readonly schedule: Schedule; readonly server: string; readonly images: ScheduledImage[] }>()
+  for (const image of images) {
+    const scheduled = scheduledImage(image, project)
+    const schedule = scheduled && owners.get(scheduled.schedule)
+    if (!schedule) continue
+    const key = `${scheduled.server} ${schedule.key}`
+    const pool = pools.get(key) ?? { schedule, server: scheduled.server, images: [] }
+    pool.images.push(scheduled)
+    pools.set(key, pool)
+  }
+  const references = countReferences(images)
+  return [...pools.values()].map(({ schedule, server, images: pool }) => ({
+    cloud: schedule.cloud,
+    server,
+    schedule: schedule.key,
+    retention: schedule.retention,
+    ...splitPool(pool, schedule.retention, statuses, references),
+  }))
+}
+
+/**
+ * The retention law for one server and schedule: the newest good images up to `retention` are kept, whatever their age;
+ * only good ones count, and only good ones beyond it are deleted.
+ */
+function splitPool(
+  pool: readonly ScheduledImage[],
+  retention: number,
+  statuses: SnapshotStatuses | undefined,
+  references: ReadonlyMap<string, number>,
+): Pick<RetentionPlan, 'keep' | 'remove'> {
+  const keep: Kept[] = []
+  const remove: Removed[] = []
+  let counted = 0
+  for (const { image } of pool.toSorted((a, b) => newestFirst(a.image, b.image))) {
+    const verdict = goodness(image, statuses)
+    if (image.protected) {
+      keep.push({ image, reason: 'it is protected, and not counted' })
+    } else if (!verdict.good) {
+      keep.push({ image, reason: `it is not good and not counted: ${verdict.reason}` })
+    } else if (counted < retention) {
+      counted += 1
+      keep.push({ image, reason: `good image ${counted} of ${retention}` })
+    } else {
+      const mapping = volumeSnapshots(image)
+      const snapshots = mapping.kind === 'snapshots' ? mapping.ids.filter((id) => references.get(id) === 1) : []
+      remove.unshift({ image, reason: `${retention === 1 ? 'a newer good image is' : `${retention} newer good images are`} kept`, snapshots })
+    }
+  }
+  return { keep, remove }
+}
+
+/** A Cinder snapshot that a second image names, by whatever hand, is not this image's alone and stays. */
+function countReferences(images: readonly Image[]): Map<string, number> {
+  const references = new Map<string, number>()
+  for (const image of images) {
+    const mapping = volumeSnapshots(image)
+    if (mapping.kind !== 'snapshots') continue
+    for (const id of mapping.ids) references.set(id, (references.get(id) ?? 0) + 1)
+  }
+  return references
+}
+
+/** Ties on `createdAt`, which has whole seconds, break by id: a plan never depends on the order of the listing. */
+function newestFirst(a: Image, b: Image): number {
+  return b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1)
+}

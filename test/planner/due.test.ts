@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import type { Run } from '../../lib/model/run.ts'
+import { decideDue, retryAt, turnsAt, type Decision } from '../../lib/planner/due.ts'
+import { run, schedule, web1 } from '../support/builders.ts'
+
+const today = new Date('2026-11-21T01:00:00Z')
+const tomorrow = new Date('2026-11-22T01:00:00Z')
+const longAgo = new Date('2026-01-01T00:00:00Z')
+
+interface Given {
+  item?: Record<string, unknown>
+  since?: Date
+  now?: Date
+  current?: Partial<Run>
+  previous?: Partial<Run>
+}
+
+function decided({ item = {}, since = longAgo, now = new Date('2026-11-21T08:00:00Z'), current, previous }: Given): Decision {
+  const daily = schedule(item)
+  const runs = { current: current && run(current), previous: previous && run({ period: '2026-11-20', ...previous }) }
+  return decideDue(daily, turnsAt(daily, web1, since, now), runs, since, now)
+}
+
+test.each<[sentence: string, given: Given, attempt: number]>([
+  ['no run of this period yet', {}, 1],
+  ['at the very instant', { now: today }, 1],
+  ['after any number of missed ticks', { now: new Date('2026-11-21T23:59:59Z') }, 1],
+  ['a failed run whose time has come', { current: { status: 'failed', retryAt: new Date('2026-11-21T08:00:00Z') } }, 2],
+  ['the period before ended badly', { previous: { status: 'missed' } }, 1],
+  ['seen in time for its first instant', { since: today }, 1],
+  ['onEnable now starts the latest turn at once', { item: { onEnable: 'now' }, since: new Date('2026-11-21T08:00:00Z') }, 1],
+])('due: %s', (_sentence, given, attempt) => {
+  expect(decided(given)).toMatchObject({ kind: 'due', attempt, turn: { period: '2026-11-21', startsAt: today }, until: tomorrow })
+})
+
+test.each<[sentence: string, given: Given, reason: string, next: Date]>([
+  ['good', { current: { status: 'good' } }, 'this period has its good image', tomorrow],
+  ['starting', { current: { status: 'starting' } }, 'the image of this period is being made', tomorrow],
+  ['saving', { current: { status: 'saving' } }, 'the image of this period is being made', tomorrow],
+  ['missed', { current: { status: 'missed' } }, 'this period was given up', tomorrow],
+  ['failed a moment ago', { current: { status: 'failed', retryAt: new Date('2026-11-21T08:15:00Z') } }, 'the last attempt failed and the next one is later', new Date('2026-11-21T08:15:00Z')],
+  ['failed, and the next period comes first', { current: { status: 'failed', retryAt: new Date('2026-11-22T03:00:00Z') } }, 'the last attempt failed and the next one is later', tomorrow],
+  ['the previous image takes longer than a day', { previous: { status: 'saving' } }, 'the image of the previous period is still being made', tomorrow],
+  ['enabled after its instant', { since: new Date('2026-11-21T01:00:01Z') }, 'the schedule is waiting for its first instant', tomorrow],
+])('not due: %s', (_sentence, given, reason, next) => {
+  expect(decided(given)).toMatchObject({ kind: 'not due', reason, next })
+})
+
+test('a period that ended with a failed run is missed, once the next one has begun', () => {
+  expect(decided({ previous: { status: 'failed' } })).toMatchObject({ kind: 'due', missed: { period: '2026-11-20', status: 'failed' } })
+  expect(decided({ previous: { status: 'good' } })).not.toHaveProperty('missed')
+})
+
+test('a failure waits about 15 minutes, doubling to 4 hours; busy and an unreachable cloud wait 15 each time', () => {
+  const minutes = (attempt: number, code: Parameters<typeof retryAt>[1]) => (retryAt(attempt, code, today).getTime() - today.getTime()) / 60_000
+  expect([1, 2, 3, 4, 5, 6, 60].map((attempt) => minutes(attempt, 'IMAGE_GONE'))).toEqual([14, 29, 59, 119, 239, 239, 239])
+  expect([1, 5].map((attempt) => minutes(attempt, 'SERVER_BUSY'))).toEqual([14, 14])
+  expect([1, 5].map((attempt) => minutes(attempt, 'CLOUD_AUTH_FAILED'))).toEqual([14, 14])
+})
