@@ -1,0 +1,133 @@
+import * as z from 'zod'
+import { ScheduledImagesError, type ErrorCode } from '../model/errors.ts'
+import type { Server } from '../model/server.ts'
+import { json, parseAnswer } from './answer.ts'
+import { linksSchema, nextOf, readPages } from './pages.ts'
+import type { Session } from './session.ts'
+import { neverArrived, OpenStackError, type Answer } from './transport.ts'
+
+const serverSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    status: z.string(),
+    'OS-EXT-STS:task_state': z.string().nullable().default(null),
+    'os-extended-volumes:volumes_attached': z.array(z.unknown()).default([]),
+  })
+  .transform(
+    (server): Server => ({
+      id: server.id.toLowerCase(),
+      name: server.name,
+      status: server.status.toUpperCase(),
+      taskState: server['OS-EXT-STS:task_state'],
+      attachedVolumes: server['os-extended-volumes:volumes_attached'].length,
+    }),
+  )
+const serversSchema = z
+  .object({ servers: z.array(serverSchema), servers_links: linksSchema })
+  .transform(({ servers, servers_links }) => ({ servers, next: nextOf(servers_links) }))
+const showSchema = z.object({ server: serverSchema })
+const imageIdSchema = z.object({ image_id: z.guid() })
+
+/** From this microversion on the id of the new image is in the body; below it is in `Location` only (lab finding, §1). */
+const createImageMicroversion = '2.45'
+/** A busy Nova answers after 12 s, and a volume-backed server with many volumes later still (lab finding, §10). */
+const createImageTimeoutMs = 120_000
+
+/** Nova, as far as snapshots need it. @see https://docs.openstack.org/api-ref/compute/ */
+export class Compute {
+  readonly #session: Session
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /**
+   * Lists every server of the project, `GET /servers/detail`, in pages of 1000.
+   *
+   * No filter is sent: Nova ignores those that it does not know, and matches names as regular expressions (lab finding, §7).
+   */
+  async listServers(): Promise<Server[]> {
+    const pages = await readPages(this.#session, 'compute', '/servers/detail?limit=1000', serversSchema, 'Listing servers')
+    return pages.flatMap(({ servers }) => servers)
+  }
+
+  /** `GET /servers/{id}`. @returns undefined when it does not exist. */
+  async getServer(id: string): Promise<Server | undefined> {
+    const what = `Looking up server ${id}`
+    const answer = await this.#session.send('compute', `/servers/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what })
+    return answer.status === 404 ? undefined : parseAnswer(answer, showSchema, what).server
+  }
+
+  /**
+   * Asks for an image of a server, `POST /servers/{id}/action` with `createImage`. It is never tried again here.
+   *
+   * @param name - 1–255 printable characters without space at either end.
+   * @param metadata - Becomes the image's properties, and wins over what Nova inherits.
+   * @throws ScheduledImagesError `ANSWER_LOST` when the image may have been made all the same: no answer, or an error
+   *   from which one cannot tell. Every other code means that there is none.
+   */
+  async createImage(server: string, name: string, metadata: Record<string, string>): Promise<{ image: string; requestId: string | undefined }> {
+    let answer: Answer
+    try {
+      answer = await this.#createImage(server, name, metadata, createImageMicroversion).catch((error: unknown) => {
+        if (!(error instanceof OpenStackError) || error.status !== 406) throw error
+        return this.#createImage(server, name, metadata, undefined)
+      })
+    } catch (error) {
+      throw error instanceof OpenStackError ? createImageRefusal(server, error) : error
+    }
+    return { image: createdImageId(answer), requestId: answer.requestId }
+  }
+
+  #createImage(server: string, name: string, metadata: Record<string, string>, microversion: string | undefined): Promise<Answer> {
+    return this.#session.send('compute', `/servers/${encodeURIComponent(server)}/action`, {
+      method: 'POST',
+      body: { createImage: { name, metadata } },
+      timeoutMs: createImageTimeoutMs,
+      what: `Asking for an image of server ${server}`,
+      ...(microversion && { headers: { 'OpenStack-API-Version': `compute ${microversion}` } }),
+    })
+  }
+}
+
+/**
+ * The new image's id: `image_id` of the body, or the last segment of `Location`, whose other parts are not to be used
+ * (`…:9292//images/ID` in one release, Nova's own proxy in another).
+ */
+export function createdImageId(answer: Answer): string {
+  const body = imageIdSchema.safeParse(json(answer.text))
+  if (body.success) return body.data.image_id
+  const last = String(answer.headers['location'] ?? '').split('/').at(-1)
+  const id = z.guid().safeParse(last)
+  if (id.success) return id.data
+  throw new ScheduledImagesError('ANSWER_LOST', 'Nova accepted the request for an image, but did not say which image it makes.', answer)
+}
+
+/** Makes of Nova's refusal what it means. The words are those of the lab's findings, §2 and §3. */
+function createImageRefusal(server: string, error: OpenStackError): ScheduledImagesError {
+  const [code, message] = meaningOf(server, error)
+  return new ScheduledImagesError(code, message, { cause: error, requestId: error.requestId })
+}
+
+function meaningOf(server: string, error: OpenStackError): [ErrorCode, string] {
+  const { status, answer } = error
+  if (status === 409 && answer.includes('task_state')) return ['SERVER_BUSY', `The server is busy. Nova says: ${answer}`]
+  if (status === 409 && answer.includes('vm_state')) return ['SERVER_STATE', `The server is in a state in which OpenStack makes no image. Nova says: ${answer}`]
+  if (status === 404) return ['SERVER_NOT_FOUND', `Server ${server} no longer exists; its images are kept.`]
+  if (status === 403 && /quota/i.test(answer)) {
+    return ['QUOTA_VOLUME_SNAPSHOTS', `The project's quota of volume snapshots is used up; raise it, or lower "retention". Nova says: ${answer}`]
+  }
+  if (status === 403) return ['FORBIDDEN', `The credentials may not make images; they need the role member. Nova says: ${answer}`]
+  if (status === 413 && error.retryAfterMs === undefined && /quota|limit/i.test(answer)) {
+    return ['QUOTA_IMAGES', `The project's image quota is used up; raise it, or lower "retention". Nova says: ${answer}`]
+  }
+  if (status === 500 && answer.includes('HTTPOverLimit')) {
+    // Glance's 413 comes out of Nova as a 500 (lab finding, §3).
+    return ['QUOTA_IMAGES', "The project's image quota (their number, their size, or 128 properties of one) is used up; raise it, or lower \"retention\"."]
+  }
+  if (status >= 500 || (status === 0 && !neverArrived(error)) || (status > 0 && status < 400)) {
+    return ['ANSWER_LOST', `Nova may or may not have begun the image; it is looked for before it is asked for again. ${error.message}`]
+  }
+  return [error.code, error.message]
+}

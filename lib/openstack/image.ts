@@ -1,0 +1,121 @@
+import * as z from 'zod'
+import { ScheduledImagesError } from '../model/errors.ts'
+import type { Image } from '../model/image.ts'
+import { parseAnswer } from './answer.ts'
+import { readPages } from './pages.ts'
+import type { Session } from './session.ts'
+import { OpenStackError } from './transport.ts'
+
+/** Attributes that Glance keeps itself; everything else at the top of an image is a property. */
+const baseAttributes = new Set([
+  'id', 'name', 'status', 'owner', 'created_at', 'updated_at', 'protected', 'size', 'virtual_size', 'tags', 'visibility', 'min_disk', 'min_ram',
+  'disk_format', 'container_format', 'checksum', 'os_hash_algo', 'os_hash_value', 'os_hidden', 'file', 'self', 'schema', 'stores', 'direct_url', 'locations',
+])
+
+const imageSchema = z
+  .looseObject({
+    id: z.guid(),
+    name: z.string().nullish(),
+    status: z.string(),
+    owner: z.string().nullish(),
+    created_at: z.iso.datetime(),
+    protected: z.boolean().default(false),
+    size: z.number().nullish(),
+    tags: z.array(z.string()).default([]),
+  })
+  .transform(
+    (image): Image => ({
+      id: image.id,
+      name: image.name ?? '',
+      status: image.status,
+      owner: image.owner ?? '',
+      createdAt: new Date(image.created_at),
+      protected: image.protected,
+      size: image.size ?? null,
+      tags: image.tags,
+      properties: Object.fromEntries(
+        Object.entries(image).filter((entry): entry is [string, string] => !baseAttributes.has(entry[0]) && typeof entry[1] === 'string'),
+      ),
+    }),
+  )
+const imagesSchema = z.object({ images: z.array(imageSchema), next: z.string().optional() })
+
+/** How often a listing is begun anew when its marker was deleted meanwhile. */
+const mostRestarts = 3
+
+/** Glance v2, as far as snapshots need it. @see https://docs.openstack.org/api-ref/image/v2/ */
+export class ImageService {
+  readonly #session: Session
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /**
+   * Lists every image of an owner that has these property values, `GET /images`, in pages of 1000, hidden ones left out.
+   *
+   * The values are compared again here, exactly: Glance compares without letter case (lab finding, §5). A page whose
+   * marker was deleted meanwhile makes Glance answer 400; then the listing begins anew.
+   *
+   * @throws ScheduledImagesError when it is not complete.
+   */
+  async listImages(filter: { owner: string; properties: Record<string, string> }): Promise<Image[]> {
+    const query = new URLSearchParams({ limit: '1000', owner: filter.owner, ...filter.properties })
+    for (let restarts = 0; ; restarts += 1) {
+      try {
+        const pages = await readPages(this.#session, 'image', `/images?${query}`, imagesSchema, 'Listing images')
+        const images = pages.flatMap((page) => page.images)
+        return images.filter(
+          ({ owner, properties }) => owner === filter.owner && Object.entries(filter.properties).every(([name, value]) => properties[name] === value),
+        )
+      } catch (error) {
+        const markerGone = error instanceof OpenStackError && error.status === 400 && error.answer.includes('No image found')
+        if (!markerGone || restarts >= mostRestarts) throw error
+      }
+    }
+  }
+
+  /** `GET /images/{id}`. @returns undefined when Glance answers 404: it is gone, or was never there. */
+  async getImage(id: string): Promise<Image | undefined> {
+    const what = `Looking up image ${id}`
+    const answer = await this.#session.send('image', `/images/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what })
+    return answer.status === 404 ? undefined : parseAnswer(answer, imageSchema, what)
+  }
+
+  /**
+   * Adds properties and tags in one PATCH; the others stay. Repeating it changes nothing.
+   *
+   * Only an `active` image keeps what it is given: an upload that ends writes back the image it began with (lab finding, §1).
+   */
+  async addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<Image> {
+    const what = `Marking image ${image.id}`
+    const body = [
+      ...Object.entries(properties).map(([name, value]) => ({ op: 'add', path: `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value })),
+      { op: 'replace', path: '/tags', value: [...new Set([...image.tags, ...tags])] },
+    ]
+    const answer = await this.#session.send('image', `/images/${encodeURIComponent(image.id)}`, {
+      method: 'PATCH',
+      body,
+      contentType: 'application/openstack-images-v2.1-json-patch',
+      what,
+    })
+    return parseAnswer(answer, imageSchema, what)
+  }
+
+  /**
+   * `DELETE /images/{id}`.
+   *
+   * @returns false when it was gone already.
+   * @throws ScheduledImagesError `FORBIDDEN` for a protected image, `CONFLICT` for one that others are made from.
+   */
+  async deleteImage(id: string): Promise<boolean> {
+    const answer = await this.#session
+      .send('image', `/images/${encodeURIComponent(id)}`, { method: 'DELETE', expect: [404], what: `Deleting image ${id}` })
+      .catch((error: unknown) => {
+        if (!(error instanceof OpenStackError) || error.status !== 409) throw error
+        const message = `Image ${id} is in use: a volume or a server was made from it as a copy on write. ${error.message}`
+        throw new ScheduledImagesError('CONFLICT', message, { cause: error, requestId: error.requestId })
+      })
+    return answer.status !== 404
+  }
+}

@@ -1,0 +1,220 @@
+import http from 'node:http'
+import https from 'node:https'
+import axios, { AxiosError, type AxiosInstance } from 'axios'
+import { ScheduledImagesError, type ErrorCode } from '../model/errors.ts'
+import { errorMessage } from './error-body.ts'
+
+/** How a request reaches a server, and how often it is tried. */
+export interface TransportOptions {
+  /** PEM text of the certificate authorities to trust instead of the system's. */
+  readonly cacert?: string | undefined
+  /** Default true. */
+  readonly verify?: boolean
+  /** How long requests may still take at all, in milliseconds. Default: no limit but each request's own. */
+  readonly timeLeftMs?: () => number
+  readonly sleep?: (ms: number) => Promise<void>
+  /** 0 ≤ random < 1, for the jitter of {@link retryPolicy}. */
+  readonly random?: () => number
+}
+
+/**
+ * Reads and deletes are tried again after a connection that failed, 429, 500, 502, 503, 504, and after 413 if it comes with
+ * `Retry-After` (without, it is a quota). The server's `Retry-After` wins over our own delay, up to the limit.
+ * Nothing else is tried again: createImage is not idempotent.
+ */
+export const retryPolicy = {
+  attempts: 4,
+  /** Before the second attempt; doubles. A random half of it is added. */
+  firstDelayMs: 500,
+  /** A server that asks for longer is left to the next tick. */
+  longestDelayMs: 20_000,
+} as const
+
+const retriedStatuses = new Set([429, 500, 502, 503, 504])
+
+/** Per request, unless it says otherwise. createImage waits longer: Nova answers after seconds when it is busy (lab finding, §10). */
+const defaultTimeoutMs = 30_000
+/** A page of 1000 images is about 3 MB. */
+const longestBody = 64 * 1024 * 1024
+/** Sockets to one host: more of them only queue inside OpenStack. */
+const maxSockets = 10
+
+export interface Request {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** Sent as JSON. */
+  readonly body?: unknown
+  /** Overrides the content type of `body`. */
+  readonly contentType?: string
+  readonly timeoutMs?: number
+  /** Statuses that are answers rather than errors; 2xx always are. */
+  readonly expect?: readonly number[]
+  /** Keystone's token request changes nothing, so it is tried again like a read. */
+  readonly repeatable?: boolean
+  /** Begins the sentence of an error: "Listing servers". Holds no secret. */
+  readonly what: string
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly text: string
+  readonly requestId: string | undefined
+}
+
+/** An answer that is not a success. `code` says what kind; `status` is HTTP's. */
+export class OpenStackError extends ScheduledImagesError {
+  override readonly name = 'OpenStackError'
+  /** 0 when there was no answer at all. */
+  readonly status: number
+  /** What the service itself said, as one line. */
+  readonly answer: string
+  /** How long the service asks us to wait, if it does. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { status: number; answer: string; requestId?: string | undefined; retryAfterMs?: number | undefined; cause?: unknown },
+  ) {
+    super(code, message, options)
+    this.status = options.status
+    this.answer = options.answer
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** Sends requests. One for each cloud; its sockets are kept alive and capped. */
+export class Transport {
+  readonly #axios: AxiosInstance
+  readonly #timeLeftMs: () => number
+  readonly #sleep: (ms: number) => Promise<void>
+  readonly #random: () => number
+
+  constructor(options: TransportOptions, agents: Agents = createAgents(options)) {
+    this.#timeLeftMs = options.timeLeftMs ?? (() => Infinity)
+    this.#sleep = options.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)))
+    this.#random = options.random ?? Math.random
+    this.#axios = axios.create({
+      ...agents,
+      // A redirect to another host would take X-Auth-Token along: axios only drops Authorization.
+      maxRedirects: 0,
+      maxContentLength: longestBody,
+      responseType: 'text',
+      transformResponse: (data: unknown) => data,
+      validateStatus: () => true,
+    })
+  }
+
+  /**
+   * @throws OpenStackError with the code that fits, and a message that names the request but never its body or headers.
+   */
+  async send(request: Request): Promise<Answer> {
+    const repeatable = request.repeatable ?? (request.method === 'GET' || request.method === 'DELETE')
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await this.#once(request)
+      if (!(outcome instanceof OpenStackError)) return outcome
+      const delay = repeatable && attempt < retryPolicy.attempts ? this.#delayBefore(outcome, attempt) : undefined
+      if (delay === undefined || delay > this.#timeLeftMs()) throw outcome
+      await this.#sleep(delay)
+    }
+  }
+
+  async #once(request: Request): Promise<Answer | OpenStackError> {
+    const timeLeft = this.#timeLeftMs() - 1000
+    if (timeLeft <= 0) return new OpenStackError('CLOUD_UNREACHABLE', `There was no time left for ${request.what}.`, { status: 0, answer: '' })
+    const timeoutMs = Math.min(request.timeoutMs ?? defaultTimeoutMs, timeLeft)
+    try {
+      const { status, headers, data } = await this.#axios.request<string>({
+        method: request.method,
+        url: request.url,
+        headers: { Accept: 'application/json', ...(request.body !== undefined && { 'Content-Type': request.contentType ?? 'application/json' }), ...request.headers },
+        ...(request.body !== undefined && { data: JSON.stringify(request.body) }),
+        // axios' own timeout ends with the headers; a body that drips on needs the signal.
+        timeout: timeoutMs,
+        signal: AbortSignal.timeout(timeoutMs),
+      })
+      const answer: Answer = { status, headers, text: data ?? '', requestId: requestIdOf(headers) }
+      if ((status >= 200 && status < 300) || request.expect?.includes(status)) return answer
+      return refused(request, answer)
+    } catch (error) {
+      return unanswered(request, error, timeoutMs)
+    }
+  }
+
+  #delayBefore(error: OpenStackError, attempt: number): number | undefined {
+    const wanted = error.retryAfterMs
+    const retried = error.status === 0 ? error.code === 'CLOUD_UNREACHABLE' : retriedStatuses.has(error.status) || (error.status === 413 && wanted !== undefined)
+    if (!retried) return undefined
+    const delay = wanted ?? retryPolicy.firstDelayMs * 2 ** (attempt - 1) * (1 + this.#random() / 2)
+    return delay <= retryPolicy.longestDelayMs ? delay : undefined
+  }
+}
+
+export interface Agents {
+  readonly httpAgent: http.Agent
+  readonly httpsAgent: https.Agent
+}
+
+export function createAgents({ cacert, verify = true }: Pick<TransportOptions, 'cacert' | 'verify'>): Agents {
+  const shared = { keepAlive: true, maxSockets }
+  return {
+    httpAgent: new http.Agent(shared),
+    httpsAgent: new https.Agent({ ...shared, rejectUnauthorized: verify, ...(cacert !== undefined && { ca: cacert }) }),
+  }
+}
+
+function refused(request: Request, answer: Answer): OpenStackError {
+  const said = errorMessage(answer.text)
+  const message = `${request.what} was answered ${answer.status}${said ? `: ${said}` : ''}`.replace(/\.?$/, '.')
+  return new OpenStackError(codeOf(answer.status), message, {
+    status: answer.status,
+    answer: said,
+    requestId: answer.requestId,
+    retryAfterMs: retryAfterMs(answer.headers),
+  })
+}
+
+function unanswered(request: Request, error: unknown, timeoutMs: number): OpenStackError {
+  if (!(error instanceof AxiosError) && !axios.isCancel(error)) throw error
+  const reason = error.code ?? 'no answer'
+  const why = reason === 'ECONNABORTED' || reason === 'ERR_CANCELED' || reason === 'ETIMEDOUT' ? `no answer within ${Math.round(timeoutMs / 1000)} s` : `${reason}: ${error.message}`
+  const tooLarge = reason === 'ERR_BAD_RESPONSE'
+  // Neither the AxiosError nor its config may travel along: both hold the token.
+  return new OpenStackError(tooLarge ? 'ANSWER_INVALID' : 'CLOUD_UNREACHABLE', `${request.what} failed at ${new URL(request.url).host} (${why}).`, {
+    status: 0,
+    answer: '',
+    cause: new Error(`${reason}: ${error.message}`),
+  })
+}
+
+/** Connection errors after which the server cannot have seen the request. */
+export function neverArrived(error: OpenStackError): boolean {
+  return error.status === 0 && /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|CERT|SIGNED|SSL|no time left/.test(`${String((error.cause as Error | undefined)?.message)} ${error.message}`)
+}
+
+function codeOf(status: number): ErrorCode {
+  if (status === 400) return 'BAD_REQUEST'
+  if (status === 401) return 'CLOUD_AUTH_FAILED'
+  if (status === 403) return 'FORBIDDEN'
+  if (status === 404) return 'NOT_FOUND'
+  if (status === 409) return 'CONFLICT'
+  if (status === 413 || status === 429) return 'RATE_LIMITED'
+  if (status >= 500) return 'CLOUD_ERROR'
+  return status < 400 ? 'ANSWER_INVALID' : 'BAD_REQUEST'
+}
+
+function requestIdOf(headers: Readonly<Record<string, unknown>>): string | undefined {
+  const id = headers['x-openstack-request-id'] ?? headers['x-compute-request-id']
+  return typeof id === 'string' ? id : undefined
+}
+
+/** `Retry-After` is in seconds, or an HTTP date, which is counted from the answer's own. */
+function retryAfterMs(headers: Readonly<Record<string, unknown>>): number | undefined {
+  const header = headers['retry-after']
+  if (typeof header !== 'string') return undefined
+  if (/^\d+$/.test(header)) return Number(header) * 1000
+  const wait = Date.parse(header) - Date.parse(String(headers['date']))
+  return Number.isNaN(wait) ? undefined : Math.max(0, wait)
+}
