@@ -1,0 +1,179 @@
+import {
+  BatchGetCommand, DeleteCommand, GetCommand, paginateQuery, paginateScan, PutCommand, type DynamoDBDocumentClient,
+} from '@aws-sdk/lib-dynamodb'
+import { deletionSchema, runKeyText, runSchema, type Deletion, type Run, type RunKey } from '../model/run.ts'
+
+/** What BatchGetItem takes at once. */
+const keysPerBatch = 100
+/** A run is remembered for this long after its period is over; until then it must not be forgotten. */
+const rememberedMs = 35 * 24 * 3_600_000
+
+const index = 'in-flight'
+
+/** Called for a record that cannot be read, which is then left out. */
+export type OnUnreadable = (message: string, fields: Record<string, unknown>) => void
+
+/**
+ * The runs table: partition key `server`, sort key `run`. It holds three kinds of records:
+ *
+ * | server | run | what |
+ * | --- | --- | --- |
+ * | UUID | `<period>#<cadence>/<schedule>` | a run |
+ * | UUID | `deletion#<image>` | a deletion that is not finished |
+ * | `cloud#<name>` | `prune` | when that cloud was last pruned |
+ *
+ * Its sparse index `in-flight` (partition `inFlight`, the cloud; sort `startedAt`) holds the runs in flight and the
+ * deletions, and nothing else.
+ */
+export class RunsTable {
+  readonly #table: string
+  readonly #client: DynamoDBDocumentClient
+  readonly #onUnreadable: OnUnreadable
+
+  constructor(table: string, client: DynamoDBDocumentClient, onUnreadable: OnUnreadable) {
+    this.#table = table
+    this.#client = client
+    this.#onUnreadable = onUnreadable
+  }
+
+  /** Reads runs by their keys, a hundred a call. */
+  async get(keys: readonly RunKey[]): Promise<Map<string, Run>> {
+    const unique = [...new Map(keys.map((key) => [runKeyText(key), keyOf(key)])).values()]
+    const batches = Array.from({ length: Math.ceil(unique.length / keysPerBatch) }, (_, i) => unique.slice(i * keysPerBatch, (i + 1) * keysPerBatch))
+    const runs = await Promise.all(batches.map((batch) => this.#batch(batch)))
+    return new Map(runs.flat().map((run) => [runKeyText(run), run]))
+  }
+
+  async #batch(keys: Record<string, unknown>[]): Promise<Run[]> {
+    const runs: Run[] = []
+    for (let left = keys; left.length > 0; ) {
+      const answer = await this.#client.send(new BatchGetCommand({ RequestItems: { [this.#table]: { Keys: left } } }))
+      runs.push(...this.#read(answer.Responses?.[this.#table] ?? [], runSchema))
+      left = answer.UnprocessedKeys?.[this.#table]?.Keys ?? []
+    }
+    return runs
+  }
+
+  /** See `Runs.claim` of the runner. */
+  async claim(run: Run, after: Run | undefined): Promise<boolean> {
+    if (after) return this.#replace(run, after)
+    return this.#put(run, 'attribute_not_exists(#run)', { '#run': 'run' }, {})
+  }
+
+  /** See `Runs.advance` of the runner. */
+  async advance(before: Run, after: Run): Promise<boolean> {
+    return this.#replace(after, before)
+  }
+
+  async #replace(run: Run, expected: Run): Promise<boolean> {
+    return this.#put(run, '#runId = :runId AND #status = :status', { '#runId': 'runId', '#status': 'status' }, { ':runId': expected.runId, ':status': expected.status })
+  }
+
+  async #put(run: Run, condition: string, names: Record<string, string>, values: Record<string, unknown>): Promise<boolean> {
+    try {
+      await this.#client.send(
+        new PutCommand({
+          TableName: this.#table,
+          Item: recordOf(run),
+          ConditionExpression: condition,
+          ExpressionAttributeNames: names,
+          ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values }),
+        }),
+      )
+      return true
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'ConditionalCheckFailedException') throw error
+      // The SDK tries again after an answer that was lost: then the write that was in our way is our own.
+      const { Item } = await this.#client.send(new GetCommand({ TableName: this.#table, Key: keyOf(run), ConsistentRead: true }))
+      return Item?.['runId'] === run.runId && Item['status'] === run.status
+    }
+  }
+
+  /** How many images of a cloud are being made, as far as the index knows by now. */
+  async countInFlight(cloud: string): Promise<number> {
+    let count = 0
+    const pages = paginateQuery(
+      { client: this.#client },
+      {
+        TableName: this.#table,
+        IndexName: index,
+        KeyConditionExpression: '#inFlight = :cloud',
+        FilterExpression: 'attribute_exists(#runId)',
+        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#runId': 'runId' },
+        ExpressionAttributeValues: { ':cloud': cloud },
+        Select: 'COUNT',
+      },
+    )
+    for await (const page of pages) count += page.Count ?? 0
+    return count
+  }
+
+  /**
+   * Reads all that is in flight. The index is sparse, so scanning it reads just that: one call, where a Query for each
+   * cloud would be many, and would miss a cloud whose last schedule was deleted.
+   */
+  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[] }> {
+    const items: Record<string, unknown>[] = []
+    for await (const page of paginateScan({ client: this.#client }, { TableName: this.#table, IndexName: index })) items.push(...(page.Items ?? []))
+    const isDeletion = (item: Record<string, unknown>) => String(item['run']).startsWith('deletion#')
+    return {
+      runs: this.#read(items.filter((item) => !isDeletion(item)), runSchema),
+      deletions: this.#read(items.filter(isDeletion), deletionSchema),
+    }
+  }
+
+  async putDeletion(deletion: Deletion): Promise<void> {
+    const { startedAt, ...rest } = deletion
+    await this.#client.send(
+      new PutCommand({ TableName: this.#table, Item: { ...rest, ...deletionKey(deletion), inFlight: deletion.cloud, startedAt: startedAt.toISOString() } }),
+    )
+  }
+
+  async removeDeletion(deletion: Deletion): Promise<void> {
+    await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: deletionKey(deletion) }))
+  }
+
+  async lastPrune(cloud: string): Promise<Date | undefined> {
+    const { Item } = await this.#client.send(new GetCommand({ TableName: this.#table, Key: cloudKey(cloud) }))
+    const at = Date.parse(String(Item?.['prunedAt']))
+    return Number.isNaN(at) ? undefined : new Date(at)
+  }
+
+  async recordPrune(cloud: string, at: Date): Promise<void> {
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item: { ...cloudKey(cloud), prunedAt: at.toISOString() } }))
+  }
+
+  #read<Output>(items: readonly Record<string, unknown>[], schema: { safeParse(value: unknown): { success: true; data: Output } | { success: false; error: Error } }): Output[] {
+    const read: Output[] = []
+    for (const item of items) {
+      const parsed = schema.safeParse(item)
+      if (parsed.success) read.push(parsed.data)
+      else this.#onUnreadable('a record of the runs table cannot be read, and is left alone; delete it', { server: item['server'], run: item['run'], error: parsed.error })
+    }
+    return read
+  }
+}
+
+function keyOf({ server, schedule, period }: RunKey): { server: string; run: string } {
+  return { server, run: `${period}#${schedule}` }
+}
+
+function deletionKey({ server, image }: Deletion): { server: string; run: string } {
+  return { server, run: `deletion#${image}` }
+}
+
+function cloudKey(cloud: string): { server: string; run: string } {
+  return { server: `cloud#${cloud}`, run: 'prune' }
+}
+
+/** `inFlight` keeps a record in the sparse index, and `expiresAt` (seconds) lets DynamoDB forget it: never both. */
+function recordOf(run: Run): Record<string, unknown> {
+  const instants = Object.fromEntries(Object.entries(run).filter((entry) => entry[1] instanceof Date).map(([name, value]) => [name, (value as Date).toISOString()]))
+  const inFlight = run.status === 'starting' || run.status === 'saving'
+  return {
+    ...run,
+    ...instants,
+    ...keyOf(run),
+    ...(inFlight ? { inFlight: run.cloud } : { expiresAt: Math.floor((run.until.getTime() + rememberedMs) / 1000) }),
+  }
+}

@@ -1,0 +1,146 @@
+import type { Image } from '../model/image.ts'
+import type { Problem } from '../model/errors.ts'
+import type { Deletion, Run, RunKey } from '../model/run.ts'
+import type { Cadence, ParsedSchedule, ScheduleState } from '../model/schedule.ts'
+import type { Server } from '../model/server.ts'
+
+/** One cloud, entered: what the runners ask of OpenStack. Each method rejects with a `ScheduledImagesError`. */
+export interface Cloud {
+  /** The id of the project that the credentials are for. */
+  readonly project: string
+  /** How many images may be saving at once. */
+  readonly maxInFlight: number
+  readonly compute: {
+    /** Every server of the project, or an error: never a part of them. */
+    listServers(): Promise<Server[]>
+    /** @returns undefined when the server does not exist. */
+    getServer(id: string): Promise<Server | undefined>
+    createImage(server: string, name: string, metadata: Record<string, string>): Promise<{ image: string; requestId: string | undefined }>
+  }
+  readonly image: {
+    /** Every visible image of that owner with these property values, or an error: never a part of them. */
+    listImages(filter: { owner: string; properties: Record<string, string> }): Promise<Image[]>
+    getImage(id: string): Promise<Image | undefined>
+    /** Adds properties and tags, and keeps the others. @returns the image as it is afterwards. */
+    addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<Image>
+    /** @returns false when it was gone already. */
+    deleteImage(id: string): Promise<boolean>
+  }
+  readonly blockStorage: {
+    /** Every snapshot of the project, by id, with its status; or an error. */
+    listSnapshots(): Promise<Map<string, string>>
+    /** Accepts the deletion, which can still fail later. @returns false when it was gone already. */
+    deleteSnapshot(id: string): Promise<boolean>
+  }
+}
+
+/** Enters clouds by their names. */
+export interface Clouds {
+  /**
+   * @param timeLeftMs - How long requests may still take.
+   * @throws ScheduledImagesError `CLOUD_*`, with a sentence for the user.
+   */
+  open(name: string, timeLeftMs: () => number): Promise<Cloud>
+}
+
+/** The schedules table. */
+export interface Schedules {
+  query(cadence: Cadence): Promise<ParsedSchedule[]>
+  /** Writes the given fields of `state` (undefined removes one) and nothing else; creates no item. */
+  writeState(key: { cadence: string; name: string }, before: ScheduleState, change: StateChange): Promise<void>
+}
+
+export type StateChange = { readonly [Field in keyof ScheduleState]: ScheduleState[Field] | undefined }
+
+/** The runs table. Each write is conditional on what its caller last saw. */
+export interface Runs {
+  /** @returns the runs that exist, by `runKeyText`. */
+  get(keys: readonly RunKey[]): Promise<Map<string, Run>>
+  /**
+   * Writes a `starting` run where there is none, or in place of the failed run `after`.
+   * @returns false when somebody else was first.
+   */
+  claim(run: Run, after: Run | undefined): Promise<boolean>
+  /**
+   * Replaces a run by what became of it.
+   * @returns false when it is no longer the run that `before` was: somebody else was first.
+   */
+  advance(before: Run, after: Run): Promise<boolean>
+  countInFlight(cloud: string): Promise<number>
+  /** All runs that are `starting` or `saving`, and all deletions, of all clouds. */
+  inFlight(): Promise<{ runs: Run[]; deletions: Deletion[] }>
+  putDeletion(deletion: Deletion): Promise<void>
+  removeDeletion(deletion: Deletion): Promise<void>
+  /** When a cloud's images were last pruned; undefined if never. */
+  lastPrune(cloud: string): Promise<Date | undefined>
+  recordPrune(cloud: string, at: Date): Promise<void>
+}
+
+/** What happened, for the event bus. */
+export interface ScheduledImageEvent {
+  readonly type:
+    | 'Scheduled Image Started'
+    | 'Scheduled Image Good'
+    | 'Scheduled Image Failed'
+    | 'Scheduled Image Missed'
+    | 'Scheduled Images Pruned'
+    | 'Schedule Invalid'
+  readonly cloud: string
+  readonly schedule: string
+  readonly server?: { readonly id: string; readonly name?: string }
+  readonly period?: string
+  readonly image?: { readonly id: string; readonly name: string }
+  readonly attempt?: number
+  readonly reason?: Problem
+  /** Of `Scheduled Images Pruned`: what was deleted, oldest first. */
+  readonly images?: readonly { readonly id: string; readonly name: string }[]
+}
+
+export interface Events {
+  /** Takes the event for sending, at the latest at the end of the invocation. Never fails a run. */
+  publish(event: ScheduledImageEvent): void
+}
+
+/** Lines that machines read and people follow: one for each decision. */
+export interface Log {
+  debug(message: string, fields?: LogFields): void
+  info(message: string, fields?: LogFields): void
+  warn(message: string, fields?: LogFields): void
+  error(message: string, fields?: LogFields): void
+}
+
+export interface LogFields {
+  readonly cloud?: string
+  readonly server?: string
+  readonly schedule?: string
+  readonly period?: string
+  readonly image?: string
+  readonly requestId?: string | undefined
+  readonly [field: string]: unknown
+}
+
+/** What a runner works with. */
+export interface Ports {
+  readonly schedules: Schedules
+  readonly runs: Runs
+  readonly clouds: Clouds
+  readonly events: Events
+  readonly log: Log
+  /** The time now. Leases and ages go by it; periods go by the tick's `now`. */
+  readonly clock: () => Date
+  /** A new unique id for each claim. */
+  readonly newId: () => string
+  /** Plan and log only. */
+  readonly dryRun: boolean
+}
+
+/** One firing of a timer. */
+export interface Tick {
+  /** The scheduled time of the firing. */
+  readonly now: Date
+  /** Milliseconds until the invocation is ended. */
+  readonly timeLeftMs: () => number
+}
+
+/** Nothing new is started when less than this is left of the invocation. */
+export const reserveMs = 30_000

@@ -1,0 +1,121 @@
+import { marks, sealTag, type Image } from '../model/image.ts'
+import type { Run } from '../model/run.ts'
+import { retryAt } from '../planner/due.ts'
+import { followUp, followUpStuck, type FollowUp } from '../planner/follow-up.ts'
+import type { SnapshotStatuses } from '../planner/goodness.ts'
+import { isImageOf, scheduledImage } from '../planner/ownership.ts'
+import { deleteImage } from './deletion.ts'
+import type { Cloud, Ports, StateChange, Tick } from './ports.ts'
+
+/** What was seen of one cloud at the beginning of an invocation. */
+export interface Observation {
+  readonly cloud: Cloud
+  /** Every image of the project that carries our mark, by id. */
+  readonly images: Map<string, Image>
+  /** Undefined when Cinder's listing could not be had, or was not needed. */
+  readonly statuses: SnapshotStatuses | undefined
+}
+
+export type Outcome = 'good' | 'failed' | 'waiting'
+
+export interface Settled {
+  readonly outcome: Outcome
+  /** What the schedule's `state` should say now. */
+  readonly change: StateChange
+}
+
+/**
+ * Finds out what became of one run in flight, and records it: a good image is sealed, a failure is written down with
+ * its reason and its leftover removed.
+ *
+ * Each step can be repeated, so an invocation that dies between two of them is simply followed by the next one.
+ */
+export async function settle(run: Run, observed: Observation, tick: Tick, ports: Ports): Promise<Settled> {
+  const { cloud, images, statuses } = observed
+  const image = await imageOf(run, observed)
+  let decision = followUp(run, image, cloud.project, statuses, ports.clock())
+  if (decision.kind === 'adopt') {
+    const saving: Run = { ...run, status: 'saving', image: decision.image.id }
+    ports.log.info('the image whose answer was lost is there', { ...fieldsOf(saving) })
+    if (ports.dryRun || (await ports.runs.advance(run, saving))) return settle(saving, observed, tick, ports)
+    return { outcome: 'waiting', change: {} }
+  }
+  if (decision.kind === 'wait' && decision.stuck && image) {
+    const server = await cloud.compute.getServer(run.server)
+    decision = followUpStuck(run, image, cloud.project, decision.stuck, server === undefined || server.taskState === null)
+  }
+  if (ports.dryRun) {
+    ports.log.info(`dry run: would settle as ${decision.kind}`, fieldsOf(run))
+    return { outcome: 'waiting', change: {} }
+  }
+  switch (decision.kind) {
+    case 'adopt':
+    case 'wait':
+      return recordWait(run, decision, ports)
+    case 'failed':
+      return recordFailed(run, decision, observed, tick, ports)
+    case 'good': {
+      const sealed = decision.kept ? decision.image : await seal(decision.image, cloud)
+      if (!sealed) return recordWait(run, { kind: 'wait', reason: 'the seal did not last; it is set again' }, ports)
+      images.set(sealed.id, sealed)
+      return recordGood(run, decision, ports)
+    }
+  }
+}
+
+/** Undefined means that Glance says 404: absence from a listing proves nothing. */
+async function imageOf(run: Run, { cloud, images }: Observation): Promise<Image | undefined> {
+  if (run.image !== undefined) return images.get(run.image) ?? cloud.image.getImage(run.image)
+  return images.values().find((image) => isImageOf(run, image, cloud.project))
+}
+
+/** Seals an `active` image: what is changed earlier is lost when the upload ends (lab finding, §1). */
+async function seal(image: Image, cloud: Cloud): Promise<Image | undefined> {
+  await cloud.image.addMarks(image, { [marks.seal]: image.id }, [sealTag])
+  const sealed = await cloud.image.getImage(image.id)
+  return sealed && scheduledImage(sealed, cloud.project) ? sealed : undefined
+}
+
+async function recordGood(run: Run, { image, kept, notice }: Extract<FollowUp, { kind: 'good' }>, ports: Ports): Promise<Settled> {
+  const { retryAt: _retryAt, problem: _problem, ...rest } = run
+  if (!(await ports.runs.advance(run, { ...rest, status: 'good', image: image.id }))) return { outcome: 'waiting', change: {} }
+  const name = image.name || run.imageName
+  ports.log.info(kept ? `good, and kept by a person: ${name}` : `good: ${name}`, { ...fieldsOf(run), image: image.id })
+  if (notice) ports.log.warn(notice, { ...fieldsOf(run), image: image.id })
+  ports.events.publish({ type: 'Scheduled Image Good', ...subjectOf(run), image: { id: image.id, name } })
+  return {
+    outcome: 'good',
+    change: { lastGood: { time: image.createdAt.toISOString(), period: run.period, image: image.id }, problem: undefined },
+  }
+}
+
+async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'failed' }>, observed: Observation, tick: Tick, ports: Ports): Promise<Settled> {
+  const { problem, leftover } = decision
+  if (leftover) await deleteImage({ image: leftover, run }, observed.cloud, ports)
+  const { image: _image, ...rest } = run
+  const again = retryAt(run.attempt, problem.code, tick.now)
+  if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
+  ports.log.warn(problem.message, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
+  ports.events.publish({ type: 'Scheduled Image Failed', ...subjectOf(run), reason: problem })
+  const next = again < run.until ? again : run.until
+  return { outcome: 'failed', change: { problem: problem.message, next: next.toISOString() } }
+}
+
+async function recordWait(run: Run, decision: FollowUp, ports: Ports): Promise<Settled> {
+  const reason = decision.kind === 'wait' ? decision.reason : decision.kind
+  ports.log.info(`not settled yet: ${reason}`, fieldsOf(run))
+  return { outcome: 'waiting', change: {} }
+}
+
+function fieldsOf(run: Run) {
+  return {
+    cloud: run.cloud, server: run.server, serverName: run.serverName, schedule: run.schedule, period: run.period,
+    ...(run.image !== undefined && { image: run.image }),
+  }
+}
+
+function subjectOf(run: Run) {
+  return {
+    cloud: run.cloud, server: { id: run.server, name: run.serverName }, schedule: run.schedule, period: run.period, attempt: run.attempt,
+  }
+}
