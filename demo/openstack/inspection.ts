@@ -1,0 +1,96 @@
+import type { ImageRecord, ImageStatus, ServerRecord, SnapshotRecord, Visibility, VolumeRecord } from './cloud.ts'
+import { rootAttachment } from './cloud.ts'
+import { statusOf } from './server-view.ts'
+
+/** An image as the operator sees it. */
+export interface ImageSeen {
+  readonly id: string
+  readonly name: string | null
+  /** A project's id. */
+  readonly owner: string
+  readonly status: ImageStatus
+  readonly visibility: Visibility
+  readonly tags: readonly string[]
+  readonly properties: Readonly<Record<string, string>>
+  readonly protected: boolean
+  readonly hidden: boolean
+  readonly size: number | null
+  readonly createdAt: Date
+}
+
+/** A server as the operator sees it. */
+export interface ServerSeen {
+  readonly id: string
+  readonly name: string
+  readonly projectId: string
+  readonly status: string
+  readonly taskState: string | null
+  readonly metadata: Readonly<Record<string, string>>
+  readonly imageId: string
+  readonly volumeBacked: boolean
+  /** The root first. */
+  readonly volumeIds: readonly string[]
+}
+
+/** A Cinder snapshot as the operator sees it. */
+export interface SnapshotSeen {
+  readonly id: string
+  readonly name: string
+  readonly projectId: string
+  readonly volumeId: string
+  readonly status: string
+}
+
+/** A Cinder volume as the operator sees it. */
+export interface VolumeSeen {
+  readonly id: string
+  readonly name: string
+  readonly projectId: string
+  readonly status: string
+  readonly size: number
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** A copy to look at. */
+export function seenImage(image: ImageRecord): ImageSeen {
+  const { id, name, owner, status, visibility, hidden, size } = image
+  return {
+    id,
+    name,
+    owner,
+    status,
+    visibility,
+    tags: [...image.tags],
+    properties: Object.fromEntries(image.properties),
+    protected: image.protected,
+    hidden,
+    size,
+    createdAt: new Date(image.createdAt),
+  }
+}
+
+/** A copy to look at. */
+export function seenServer(server: ServerRecord): ServerSeen {
+  const { id, name, projectId, taskState, imageRef } = server
+  return {
+    id,
+    name,
+    projectId,
+    status: statusOf(server),
+    taskState,
+    metadata: Object.fromEntries(server.metadata),
+    imageId: imageRef,
+    volumeBacked: rootAttachment(server) !== undefined,
+    volumeIds: server.attachments.map(({ volumeId }) => volumeId),
+  }
+}
+
+/** A copy to look at. */
+export function seenSnapshot({ id, name, projectId, volumeId, status }: SnapshotRecord): SnapshotSeen {
+  return { id, name, projectId, volumeId, status }
+}
+
+/** A copy to look at. */
+export function seenVolume({ id, name, projectId, status, size, metadata }: VolumeRecord): VolumeSeen {
+  return { id, name, projectId, status, size, metadata: Object.fromEntries(metadata) }
+}
