@@ -14,9 +14,12 @@ const clockSkewMs = 5 * 60_000
  * Makes a Lambda handler of a job for a timer: reads the tick from the event, logs one summary line, and sends the
  * events of what was done, whether the job succeeds or not.
  *
+ * The invocation ends in error only when the job could not be done or recorded, so that Lambda tries it again; a cloud or a
+ * server that fails is part of the job.
+ *
  * @returns The job's summary, so that `serverless invoke` shows it.
  */
-export function timer<Summary extends object>(job: (service: Service, tick: Tick) => Promise<Summary>) {
+export function timer<Summary extends { readonly faults: number }>(job: (service: Service, tick: Tick) => Promise<Summary>) {
   return middy<unknown, Summary>()
     .use({
       after: () => wired().flush(),
@@ -28,6 +31,7 @@ export function timer<Summary extends object>(job: (service: Service, tick: Tick
       const now = scheduledTime(event, service.clock())
       const summary = await job(service, { now, timeLeftMs: () => context.getRemainingTimeInMillis() })
       service.log.info(`summary: ${sentence(summary)}`, { ...summary, now: now.toISOString(), tookMs: Date.now() - started, function: context.functionName })
+      if (summary.faults > 0) throw new Error(`${summary.faults} steps could not be done or recorded; the log lines before this one say which.`)
       return summary
     })
 }

@@ -9,15 +9,13 @@ import { EventBus } from './aws/event-bus.ts'
 import { ParameterStore } from './aws/parameter-store.ts'
 import { RunsTable } from './aws/runs-table.ts'
 import { SchedulesTable } from './aws/schedules-table.ts'
-import { hasCode, ScheduledImagesError } from './model/errors.ts'
+import type { ParameterClouds } from './clouds.ts'
+import { ScheduledImagesError } from './model/errors.ts'
 import type { Cadence } from './model/schedule.ts'
-import { connect } from './openstack/cloud.ts'
-import { parseCloudConfig, type CloudConfig } from './openstack/config.ts'
-import type { TokenCache } from './openstack/session.ts'
-import { createAgents, type Agents } from './openstack/transport.ts'
-import type { Cloud, Clouds, Log, Ports, Tick } from './runner/ports.ts'
+import type { Log, Ports, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
-import { snapshot, type SnapshotSummary } from './runner/snapshot.ts'
+import { snapshot } from './runner/snapshot.ts'
+import type { SnapshotSummary } from './runner/start.ts'
 
 export type { Tick } from './runner/ports.ts'
 
@@ -36,6 +34,8 @@ export interface Edges {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: () => Date
   readonly newId: () => string
+  /** How long a retry of a read waits is real time; a simulated one need not. */
+  readonly sleep: (ms: number) => Promise<void>
   readonly log: Log
 }
 
@@ -53,7 +53,7 @@ let service: Service | undefined
 
 /**
  * The composition root: builds everything once, at the first call, so that importing a function does nothing and a warm
- * Lambda keeps its connections and tokens.
+ * Lambda keeps its clients and tokens.
  *
  * @param edges - What to use in place of the real things; counts at the first call only.
  * @throws ScheduledImagesError `CONFIGURATION_INVALID`, which names the variable.
@@ -63,7 +63,7 @@ export function wired(edges: Partial<Edges> = {}): Service {
 }
 
 /** Builds a service of its own; {@link wired} is what the functions share. */
-export function wire({ env, clock, newId, log: givenLog }: Omit<Edges, 'log'> & Partial<Pick<Edges, 'log'>>): Service {
+export function wire({ env, clock, newId, sleep, log: givenLog }: Omit<Edges, 'log' | 'sleep'> & Partial<Pick<Edges, 'log' | 'sleep'>>): Service {
   const parsed = environment.safeParse(env)
   if (!parsed.success) {
     const names = parsed.error.issues.map(({ path }) => path.join()).join(', ')
@@ -77,11 +77,19 @@ export function wire({ env, clock, newId, log: givenLog }: Omit<Edges, 'log'> & 
     unmarshallOptions: { wrapNumbers: Number },
   })
   const events = new EventBus(settings.EVENT_BUS, new EventBridgeClient({}), (message, fields) => log.error(message, fields))
+  const parameters = new ParameterStore(settings.CLOUDS_PATH, new SSMClient({}))
+  let clouds: Promise<ParameterClouds> | undefined
   const ports: Ports = {
     schedules: new SchedulesTable(settings.SCHEDULES_TABLE, dynamodb),
-    runs: new RunsTable(settings.RUNS_TABLE, dynamodb, (message, fields) => log.error(message, fields)),
-    clouds: new ParameterClouds(new ParameterStore(settings.CLOUDS_PATH, new SSMClient({})), clock),
-    events,
+    runs: new RunsTable(settings.RUNS_TABLE, dynamodb, newId, (message, fields) => log.error(message, fields)),
+    clouds: {
+      open: async (name, timeLeftMs) => {
+        // Most ticks have nothing to do, and half of a cold start would be spent on what only the others need.
+        clouds ??= import('./clouds.ts').then((module) => new module.ParameterClouds(parameters, { clock, ...(sleep && { sleep }) }))
+        return (await clouds).open(name, timeLeftMs)
+      },
+    },
+    events: settings.DRY_RUN ? { publish: () => {} } : events,
     log,
     clock,
     newId,
@@ -104,53 +112,5 @@ function jsonLog(logLevel: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'): Log {
     info: (message, fields = {}) => logger.info(message, fields),
     warn: (message, fields = {}) => logger.warn(message, fields),
     error: (message, fields = {}) => logger.error(message, fields),
-  }
-}
-
-/** A parameter is read again after this long. */
-const parameterLifeMs = 5 * 60_000
-
-interface Known {
-  readonly config: CloudConfig
-  readonly readAt: Date
-  readonly tokens: TokenCache
-  readonly agents: Agents
-}
-
-/** Clouds whose entries are in Parameter Store; parameter, token and sockets are kept from one tick to the next. */
-class ParameterClouds implements Clouds {
-  readonly #store: ParameterStore
-  readonly #clock: () => Date
-  readonly #known = new Map<string, Known>()
-
-  constructor(store: ParameterStore, clock: () => Date) {
-    this.#store = store
-    this.#clock = clock
-  }
-
-  async open(name: string, timeLeftMs: () => number): Promise<Cloud> {
-    const kept = this.#known.get(name)
-    const fresh = kept !== undefined && this.#clock().getTime() - kept.readAt.getTime() < parameterLifeMs
-    try {
-      return await this.#connect(fresh ? kept : await this.#read(name), timeLeftMs)
-    } catch (error) {
-      this.#known.delete(name)
-      // The credentials may have been replaced since they were read.
-      if (!fresh || !hasCode(error, 'CLOUD_AUTH_FAILED')) throw error
-      return this.#connect(await this.#read(name), timeLeftMs)
-    }
-  }
-
-  async #read(name: string): Promise<Known> {
-    const config = parseCloudConfig(await this.#store.get(name), name)
-    const kept = this.#known.get(name)
-    const same = kept !== undefined && JSON.stringify(kept.config) === JSON.stringify(config)
-    const known: Known = { config, readAt: this.#clock(), tokens: same ? kept.tokens : {}, agents: same ? kept.agents : createAgents(config) }
-    this.#known.set(name, known)
-    return known
-  }
-
-  #connect({ config, tokens, agents }: Known, timeLeftMs: () => number): Promise<Cloud> {
-    return connect(config, { tokens, agents, timeLeftMs, clock: this.#clock })
   }
 }

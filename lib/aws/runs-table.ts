@@ -28,11 +28,14 @@ export type OnUnreadable = (message: string, fields: Record<string, unknown>) =>
 export class RunsTable {
   readonly #table: string
   readonly #client: DynamoDBDocumentClient
+  readonly #newId: () => string
   readonly #onUnreadable: OnUnreadable
 
-  constructor(table: string, client: DynamoDBDocumentClient, onUnreadable: OnUnreadable) {
+  /** @param newId - Makes a unique id for each write, by which it is known again. */
+  constructor(table: string, client: DynamoDBDocumentClient, newId: () => string, onUnreadable: OnUnreadable) {
     this.#table = table
     this.#client = client
+    this.#newId = newId
     this.#onUnreadable = onUnreadable
   }
 
@@ -70,11 +73,12 @@ export class RunsTable {
   }
 
   async #put(run: Run, condition: string, names: Record<string, string>, values: Record<string, unknown>): Promise<boolean> {
+    const writeId = this.#newId()
     try {
       await this.#client.send(
         new PutCommand({
           TableName: this.#table,
-          Item: recordOf(run),
+          Item: { ...recordOf(run), writeId },
           ConditionExpression: condition,
           ExpressionAttributeNames: names,
           ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values }),
@@ -85,7 +89,7 @@ export class RunsTable {
       if (!(error instanceof Error) || error.name !== 'ConditionalCheckFailedException') throw error
       // The SDK tries again after an answer that was lost: then the write that was in our way is our own.
       const { Item } = await this.#client.send(new GetCommand({ TableName: this.#table, Key: keyOf(run), ConsistentRead: true }))
-      return Item?.['runId'] === run.runId && Item['status'] === run.status
+      return Item?.['writeId'] === writeId
     }
   }
 

@@ -1,5 +1,4 @@
 import * as z from 'zod'
-import { ScheduledImagesError } from './errors.ts'
 import { nearest } from './nearest.ts'
 
 /** The cadences that have a timer function. */
@@ -180,11 +179,6 @@ export function invalidSentence({ faults }: InvalidSchedule): string {
   return faults.map(({ message }) => message).join(' ')
 }
 
-/** The same as an error, for a caller that needs this schedule or nothing. */
-export function invalidError(invalid: InvalidSchedule): ScheduledImagesError {
-  return new ScheduledImagesError('SCHEDULE_INVALID', invalidSentence(invalid))
-}
-
 function fault(field: string, value: unknown): Fault {
   const expected = attributes[field as keyof typeof attributes][1]
   if (value === undefined) return { field, message: `${field} is required: ${expected}.` }
@@ -198,15 +192,19 @@ function suggestion(field: string, value: string): string | undefined {
   return undefined
 }
 
+const knownTimeZones = new Set<string>()
+
 /** `Intl` also takes offsets such as `+02:00`; those have no daylight saving and are not IANA names. */
 function isTimeZone(name: string): boolean {
+  if (knownTimeZones.has(name)) return true
   if (!/^[A-Za-z]/.test(name)) return false
   try {
     Intl.DateTimeFormat('en', { timeZone: name })
-    return true
   } catch {
     return false
   }
+  knownTimeZones.add(name)
+  return true
 }
 
 const stateSchema = z.object({

@@ -66,6 +66,6 @@ function versioned(service: ServiceName, url: string, project: string): string {
     case 'image':
       return bare.replace(/\/v2(\.\d+)?$/, '') + '/v2'
     case 'block-storage':
-      return /\/v3(\/|$)/.test(new URL(bare).pathname) ? bare : `${bare}/v3/${project}`
+      return /\/v3\//.test(new URL(bare).pathname) ? bare : `${bare.replace(/\/v3$/, '')}/v3/${project}`
   }
 }

@@ -3,14 +3,12 @@ import { Compute } from './compute.ts'
 import type { CloudConfig } from './config.ts'
 import { ImageService } from './image.ts'
 import { Session, type TokenCache } from './session.ts'
-import { Transport, type Agents, type TransportOptions } from './transport.ts'
+import { Transport, type TransportOptions } from './transport.ts'
 
 export interface ConnectOptions extends Pick<TransportOptions, 'timeLeftMs' | 'sleep' | 'random'> {
   readonly clock: () => Date
   /** Keeps the token for the next session with the same credentials. */
   readonly tokens?: TokenCache
-  /** Keeps the sockets for the next session with the same certificate settings. */
-  readonly agents?: Agents
 }
 
 /** One project in one region of one OpenStack, with a client for each service. */
@@ -27,8 +25,8 @@ export interface OpenStack {
  *
  * @throws ScheduledImagesError `CLOUD_*`, with a sentence for the user.
  */
-export async function connect(config: CloudConfig, { tokens, agents, clock, ...options }: ConnectOptions): Promise<OpenStack> {
-  const transport = new Transport({ ...options, cacert: config.cacert, verify: config.verify }, agents)
+export async function connect(config: CloudConfig, { tokens, clock, ...options }: ConnectOptions): Promise<OpenStack> {
+  const transport = new Transport({ ...options, cacert: config.cacert, verify: config.verify })
   const session = new Session(config, transport, clock, tokens)
   await Promise.all([session.endpoint('compute'), session.endpoint('image')])
   return {

@@ -1,13 +1,13 @@
 /**
  * Makes one readable line of an error body.
  *
- * Nova and Cinder answer JSON under varying keys (`badRequest`, `computeFault`, `error`), Glance and middleware answer
- * HTML with escaped text (lab findings, §2 and §5).
+ * Nova and Cinder answer JSON under varying keys (`badRequest`, `computeFault`, `error`), middleware answers HTML with
+ * escaped text (lab findings, §2 and §5), and Glance, asked for JSON, answers JSON whose message holds `<br />`.
  *
  * @returns At most 300 characters on one line; empty when the body says nothing.
  */
 export function errorMessage(body: string): string {
-  const message = jsonMessage(body) ?? body.replaceAll(/<(head|title|script|style)\b[\s\S]*?<\/\1>/gi, ' ').replaceAll(/<[^>]*>/g, ' ')
+  const message = jsonMessage(body)?.replaceAll(/<br ?\/?>/g, ' ') ?? body.replaceAll(/<(head|title|script|style)\b[\s\S]*?<\/\1>/gi, ' ').replaceAll(/<[^>]*>/g, ' ')
   const line = unescapeHtml(message).replaceAll(/\s+/g, ' ').trim()
   return line.length > 300 ? `${line.slice(0, 299)}…` : line
 }

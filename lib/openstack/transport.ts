@@ -85,19 +85,22 @@ export class OpenStackError extends ScheduledImagesError {
   }
 }
 
-/** Sends requests. One for each cloud; its sockets are kept alive and capped. */
+/**
+ * Sends requests. One for each cloud and invocation; its sockets are kept alive and capped. They must not outlive the
+ * invocation: a socket that the cloud closed while a Lambda was frozen would lose the answer of a createImage.
+ */
 export class Transport {
   readonly #axios: AxiosInstance
   readonly #timeLeftMs: () => number
   readonly #sleep: (ms: number) => Promise<void>
   readonly #random: () => number
 
-  constructor(options: TransportOptions, agents: Agents = createAgents(options)) {
+  constructor(options: TransportOptions) {
     this.#timeLeftMs = options.timeLeftMs ?? (() => Infinity)
     this.#sleep = options.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)))
     this.#random = options.random ?? Math.random
     this.#axios = axios.create({
-      ...agents,
+      ...createAgents(options),
       // A redirect to another host would take X-Auth-Token along: axios only drops Authorization.
       maxRedirects: 0,
       maxContentLength: longestBody,
@@ -123,7 +126,7 @@ export class Transport {
 
   async #once(request: Request): Promise<Answer | OpenStackError> {
     const timeLeft = this.#timeLeftMs() - 1000
-    if (timeLeft <= 0) return new OpenStackError('CLOUD_UNREACHABLE', `There was no time left for ${request.what}.`, { status: 0, answer: '' })
+    if (timeLeft <= 0) return new OpenStackError('CLOUD_UNREACHABLE', `${request.what} was not begun: no time is left in this invocation.`, { status: 0, answer: '' })
     const timeoutMs = Math.min(request.timeoutMs ?? defaultTimeoutMs, timeLeft)
     try {
       const { status, headers, data } = await this.#axios.request<string>({
@@ -152,12 +155,7 @@ export class Transport {
   }
 }
 
-export interface Agents {
-  readonly httpAgent: http.Agent
-  readonly httpsAgent: https.Agent
-}
-
-export function createAgents({ cacert, verify = true }: Pick<TransportOptions, 'cacert' | 'verify'>): Agents {
+function createAgents({ cacert, verify = true }: TransportOptions): { httpAgent: http.Agent; httpsAgent: https.Agent } {
   const shared = { keepAlive: true, maxSockets }
   return {
     httpAgent: new http.Agent(shared),
@@ -191,7 +189,7 @@ function unanswered(request: Request, error: unknown, timeoutMs: number): OpenSt
 
 /** Connection errors after which the server cannot have seen the request. */
 export function neverArrived(error: OpenStackError): boolean {
-  return error.status === 0 && /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|CERT|SIGNED|SSL|no time left/.test(`${String((error.cause as Error | undefined)?.message)} ${error.message}`)
+  return error.status === 0 && /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|CERT|SIGNED|SSL|not begun/.test(`${String((error.cause as Error | undefined)?.message)} ${error.message}`)
 }
 
 function codeOf(status: number): ErrorCode {

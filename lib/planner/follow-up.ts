@@ -6,8 +6,11 @@ import { isImageOf } from './ownership.ts'
 
 /** What settle does about one run in flight. */
 export type FollowUp =
-  /** Look again at the next tick. `stuck` asks whether the server is idle: then the image will never come. */
-  | { readonly kind: 'wait'; readonly reason: string; readonly stuck?: Problem }
+  /**
+   * Look again at the next tick. `stuck` asks whether the server is idle: then the image will never come. A `problem` is for a
+   * person to see meanwhile.
+   */
+  | { readonly kind: 'wait'; readonly reason: string; readonly stuck?: Problem; readonly problem?: Problem }
   /** createImage's answer was lost, but the image is there: go on with it. */
   | { readonly kind: 'adopt'; readonly image: Image }
   /** Seal it and call the run good. `kept` says that a person took the mark away: the image is theirs and stays unsealed. */
@@ -63,12 +66,10 @@ export function followUp(run: Run, image: Image | undefined, project: string, st
  *
  * @param idle - The server has no task, or no longer exists: nobody will ever finish the image.
  */
-export function followUpStuck(run: Run, image: Image, project: string, problem: Problem, idle: boolean): FollowUp {
+export function followUpStuck(run: Run, image: Image, project: string, problem: Problem, idle: boolean): Extract<FollowUp, { kind: 'wait' | 'failed' }> {
   if (!idle) {
-    return {
-      kind: 'wait',
-      reason: `${problem.message} The server is still working on it; if no image is being made, a cloud administrator has to reset the state of the server.`,
-    }
+    const message = `${problem.message} The server is still working on it; if no image is being made, a cloud administrator has to reset the state of the server.`
+    return { kind: 'wait', reason: message, problem: { code: problem.code, message } }
   }
   return { kind: 'failed', problem, ...(isImageOf(run, image, project) && { leftover: image }) }
 }

@@ -1,4 +1,4 @@
-import { createdBy, marks, type Image } from '../model/image.ts'
+import { createdBy, marks, volumeSnapshots, type Image } from '../model/image.ts'
 import type { Run } from '../model/run.ts'
 
 /** An image that is provably ours, with what its marks say. */
@@ -43,4 +43,23 @@ export function isImageOf(run: Run, image: Image, project: string): boolean {
     properties[marks.server] === run.server &&
     (run.image === undefined || run.image === image.id)
   )
+}
+
+/** How many images of a listing name each Cinder snapshot. */
+export type SnapshotReferences = ReadonlyMap<string, number>
+
+export function countReferences(images: Iterable<Image>): SnapshotReferences {
+  const references = new Map<string, number>()
+  for (const image of images) for (const id of snapshotsOf(image)) references.set(id, (references.get(id) ?? 0) + 1)
+  return references
+}
+
+/** The Cinder snapshots that go with an image: one that a second image names, by whatever hand, is not its own and stays. */
+export function ownSnapshots(image: Image, references: SnapshotReferences): string[] {
+  return snapshotsOf(image).filter((id) => (references.get(id) ?? 0) <= 1)
+}
+
+function snapshotsOf(image: Image): readonly string[] {
+  const mapping = volumeSnapshots(image)
+  return mapping.kind === 'snapshots' ? mapping.ids : []
 }

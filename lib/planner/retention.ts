@@ -1,7 +1,7 @@
-import { volumeSnapshots, type Image } from '../model/image.ts'
+import type { Image } from '../model/image.ts'
 import type { Schedule } from '../model/schedule.ts'
 import { goodness, type SnapshotStatuses } from './goodness.ts'
-import { scheduledImage, type ScheduledImage } from './ownership.ts'
+import { countReferences, ownSnapshots, scheduledImage, type ScheduledImage, type SnapshotReferences } from './ownership.ts'
 
 export interface Kept {
   readonly image: Image
@@ -81,7 +81,7 @@ function splitPool(
   pool: readonly ScheduledImage[],
   retention: number,
   statuses: SnapshotStatuses | undefined,
-  references: ReadonlyMap<string, number>,
+  references: SnapshotReferences,
 ): Pick<RetentionPlan, 'keep' | 'remove'> {
   const keep: Kept[] = []
   const remove: Removed[] = []
@@ -96,23 +96,11 @@ function splitPool(
       counted += 1
       keep.push({ image, reason: `good image ${counted} of ${retention}` })
     } else {
-      const mapping = volumeSnapshots(image)
-      const snapshots = mapping.kind === 'snapshots' ? mapping.ids.filter((id) => references.get(id) === 1) : []
-      remove.unshift({ image, reason: `${retention === 1 ? 'a newer good image is' : `${retention} newer good images are`} kept`, snapshots })
+      const reason = `${retention === 1 ? 'a newer good image is' : `${retention} newer good images are`} kept`
+      remove.unshift({ image, reason, snapshots: ownSnapshots(image, references) })
     }
   }
   return { keep, remove }
-}
-
-/** A Cinder snapshot that a second image names, by whatever hand, is not this image's alone and stays. */
-function countReferences(images: readonly Image[]): Map<string, number> {
-  const references = new Map<string, number>()
-  for (const image of images) {
-    const mapping = volumeSnapshots(image)
-    if (mapping.kind !== 'snapshots') continue
-    for (const id of mapping.ids) references.set(id, (references.get(id) ?? 0) + 1)
-  }
-  return references
 }
 
 /** Ties on `createdAt`, which has whole seconds, break by id: a plan never depends on the order of the listing. */

@@ -1,36 +1,39 @@
 import { hasCode } from '../model/errors.ts'
-import { volumeSnapshots, type Image } from '../model/image.ts'
-import type { Deletion, Run } from '../model/run.ts'
+import type { Image } from '../model/image.ts'
+import type { Deletion } from '../model/run.ts'
 import type { SnapshotStatuses } from '../planner/goodness.ts'
 import type { Cloud, Ports } from './ports.ts'
 
-/** An image that is to go, and whose it is. */
-export type Doomed =
-  | { readonly image: Image; readonly run: Run }
-  | { readonly image: Image; readonly cloud: string; readonly server: string; readonly schedule: string; readonly snapshots: readonly string[] }
+/** An image that is to go, with the Cinder snapshots that are its own, and whose it is. */
+export interface Doomed {
+  readonly image: Image
+  readonly snapshots: readonly string[]
+  readonly cloud: string
+  readonly server: string
+  readonly schedule: string
+}
 
 /**
  * Deletes an image, and then its Cinder snapshots.
  *
  * Glance leaves the snapshots of a volume-backed image behind, and then nothing names them any more. So the intent is
- * written down first; it stays until the snapshots have been seen gone, since Cinder accepts a deletion that fails later.
+ * written down first; it stays until the snapshots have been seen gone, since Cinder accepts a deletion that fails later,
+ * or until the image is seen to be still there.
  *
  * @returns Whether the image is gone. A refusal is logged, and everything stays as it was.
  */
-export async function deleteImage(doomed: Doomed, cloud: Cloud, ports: Ports): Promise<boolean> {
-  const { image } = doomed
-  const deletion = deletionOf(doomed, ports.clock())
-  const fields = { cloud: deletion.cloud, server: deletion.server, schedule: deletion.schedule, image: image.id }
-  if (deletion.snapshots.length > 0) await ports.runs.putDeletion(deletion)
+export async function deleteImage({ image, snapshots, cloud: name, server, schedule }: Doomed, cloud: Cloud, ports: Ports): Promise<boolean> {
+  const deletion: Deletion = { cloud: name, server, schedule, image: image.id, snapshots: [...snapshots], startedAt: ports.clock() }
+  const fields = { cloud: name, server, schedule, image: image.id }
+  if (snapshots.length > 0) await ports.runs.putDeletion(deletion)
   try {
     if (!(await cloud.image.deleteImage(image.id))) ports.log.info('the image was gone already', fields)
   } catch (error) {
     if (!hasCode(error)) throw error
     ports.log.warn(`not deleted: ${error.message}`, { ...fields, code: error.code, requestId: error.requestId })
-    if (deletion.snapshots.length > 0) await ports.runs.removeDeletion(deletion)
     return false
   }
-  for (const snapshot of deletion.snapshots) await deleteSnapshot(snapshot, deletion, cloud, ports)
+  for (const snapshot of snapshots) await deleteSnapshot(snapshot, deletion, cloud, ports)
   return true
 }
 
@@ -67,15 +70,4 @@ async function deleteSnapshot(id: string, deletion: Deletion, cloud: Cloud, port
     if (!hasCode(error)) throw error
     ports.log.warn(`volume snapshot ${id} was not deleted: ${error.message}`, { ...fields, code: error.code, requestId: error.requestId })
   }
-}
-
-function deletionOf(doomed: Doomed, startedAt: Date): Deletion {
-  const { image } = doomed
-  if ('run' in doomed) {
-    const mapping = volumeSnapshots(image)
-    const { cloud, server, schedule } = doomed.run
-    return { cloud, server, schedule, image: image.id, snapshots: mapping.kind === 'snapshots' ? [...mapping.ids] : [], startedAt }
-  }
-  const { cloud, server, schedule, snapshots } = doomed
-  return { cloud, server, schedule, image: image.id, snapshots: [...snapshots], startedAt }
 }

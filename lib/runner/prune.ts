@@ -7,7 +7,7 @@ import type { SnapshotStatuses } from '../planner/goodness.ts'
 import { planRetention, type RetentionPlan } from '../planner/retention.ts'
 import { deleteImage, finishDeletion } from './deletion.ts'
 import { reserveMs, type Cloud, type Ports, type Tick } from './ports.ts'
-import { settle, type Observation } from './settle.ts'
+import { fieldsOf, recordTrouble, settle, type Observation } from './settle.ts'
 import { writeState } from './state.ts'
 
 const hourMs = 3_600_000
@@ -34,6 +34,8 @@ export interface PruneSummary {
   unreachable: number
   /** Would have been deleted, in a dry run. */
   planned: number
+  /** What AWS or a bug kept from being done or recorded; the log has each. */
+  faults: number
 }
 
 /**
@@ -41,13 +43,10 @@ export interface PruneSummary {
  *
  * A cloud is asked only when a run or a deletion of it is in flight, and once a day. Then it costs one token, one
  * listing of the images that carry our mark (a page for each 1000), one of Cinder's snapshots where an image needs it,
- * and what sealing and deleting take.
- *
- * @throws AggregateError when the tables failed for some of it; the rest is done all the same.
+ * and what sealing and deleting take. What the tables fail for is a fault, logged and counted; the rest is done.
  */
 export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
-  const summary: PruneSummary = { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, unreachable: 0, planned: 0 }
-  const faults: unknown[] = []
+  const summary: PruneSummary = { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, unreachable: 0, planned: 0, faults: 0 }
   const [inFlight, ...queried] = await Promise.all([ports.runs.inFlight(), ...cadences.map((cadence) => ports.schedules.query(cadence))])
   const parsed = queried.flat()
   const names = new Set([...inFlight.runs, ...inFlight.deletions].map(({ cloud }) => cloud))
@@ -63,17 +62,19 @@ export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
             deletions: inFlight.deletions.filter(({ cloud }) => cloud === name),
             parsed,
           },
-          { tick, ports, summary, faults },
+          { tick, ports, summary },
         )
       } catch (error) {
-        if (!hasCode(error)) faults.push(error)
-        else summary.unreachable += 1
-        const code = hasCode(error) ? error.code : 'CLOUD_ERROR'
-        ports.log.error(hasCode(error) ? error.message : `cloud "${name}" was not finished`, { cloud: name, code, error })
+        if (hasCode(error)) {
+          summary.unreachable += 1
+          ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
+        } else {
+          summary.faults += 1
+          ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
+        }
       }
     }),
   )
-  if (faults.length > 0) throw new AggregateError(faults, `${faults.length} steps of prune failed.`)
   return summary
 }
 
@@ -81,7 +82,6 @@ interface Invocation {
   readonly tick: Tick
   readonly ports: Ports
   readonly summary: PruneSummary
-  readonly faults: unknown[]
 }
 
 interface Work {
@@ -144,7 +144,7 @@ async function listSnapshots(name: string, cloud: Cloud, ports: Ports): Promise<
 
 /** @returns how many runs became good. */
 async function settleAll(runs: readonly Run[], observed: Observation, work: Work, invocation: Invocation): Promise<number> {
-  const { tick, ports, summary, faults } = invocation
+  const { tick, ports, summary } = invocation
   const items = new Map(work.parsed.map((item) => (item.valid ? item.schedule : item.invalid)).map((item) => [item.key, item]))
   const limit = pLimit(concurrentRuns)
   let good = 0
@@ -155,22 +155,25 @@ async function settleAll(runs: readonly Run[], observed: Observation, work: Work
           summary.waiting += 1
           return
         }
-        const { outcome, change } = await settle(run, observed, tick, ports)
+        const { outcome, change } = await settle(run, observed, tick, ports).catch((error: unknown) => {
+          if (!hasCode(error)) throw error
+          ports.log.error(`not settled yet: ${error.message}`, { ...fieldsOf(run), code: error.code, requestId: error.requestId })
+          return recordTrouble(run, error, ports)
+        })
         summary[outcome] += 1
         if (outcome === 'good') good += 1
         const item = items.get(run.schedule)
         if (item) await writeState(item, change, ports)
       }).catch((error: unknown) => {
-        ports.log.error('a run was not settled', { cloud: run.cloud, server: run.server, schedule: run.schedule, period: run.period, error })
-        if (hasCode(error)) summary.waiting += 1
-        else faults.push(error)
+        ports.log.error('a run could not be recorded', { ...fieldsOf(run), error })
+        summary.faults += 1
       }),
     ),
   )
   return good
 }
 
-async function finishDeletions(deletions: readonly Deletion[], { cloud, statuses }: Observation, { tick, ports, summary, faults }: Invocation): Promise<void> {
+async function finishDeletions(deletions: readonly Deletion[], { cloud, statuses }: Observation, { tick, ports, summary }: Invocation): Promise<void> {
   if (statuses === undefined || ports.dryRun) return
   for (const deletion of deletions) {
     if (tick.timeLeftMs() < reserveMs) return
@@ -178,13 +181,13 @@ async function finishDeletions(deletions: readonly Deletion[], { cloud, statuses
       summary.left += await finishDeletion(deletion, statuses, cloud, ports)
     } catch (error) {
       ports.log.error('a deletion was not finished', { cloud: deletion.cloud, server: deletion.server, image: deletion.image, error })
-      if (!hasCode(error)) faults.push(error)
+      if (!hasCode(error)) summary.faults += 1
     }
   }
 }
 
 /** @returns whether all plans were carried out, or at least tried. */
-async function carryOut(plans: readonly RetentionPlan[], cloud: Cloud, { tick, ports, summary, faults }: Invocation): Promise<boolean> {
+async function carryOut(plans: readonly RetentionPlan[], cloud: Cloud, { tick, ports, summary }: Invocation): Promise<boolean> {
   let finished = true
   const limit = pLimit(concurrentPools)
   await Promise.all(
@@ -212,7 +215,7 @@ async function carryOut(plans: readonly RetentionPlan[], cloud: Cloud, { tick, p
           }
         } catch (error) {
           ports.log.error('pruning was not finished', { ...fields, error })
-          faults.push(error)
+          summary.faults += 1
         } finally {
           report(plan, deleted, { ports, summary })
         }

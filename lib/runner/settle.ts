@@ -1,9 +1,10 @@
+import type { Problem } from '../model/errors.ts'
 import { marks, sealTag, type Image } from '../model/image.ts'
 import type { Run } from '../model/run.ts'
 import { retryAt } from '../planner/due.ts'
 import { followUp, followUpStuck, type FollowUp } from '../planner/follow-up.ts'
 import type { SnapshotStatuses } from '../planner/goodness.ts'
-import { isImageOf, scheduledImage } from '../planner/ownership.ts'
+import { countReferences, isImageOf, ownSnapshots, scheduledImage } from '../planner/ownership.ts'
 import { deleteImage } from './deletion.ts'
 import type { Cloud, Ports, StateChange, Tick } from './ports.ts'
 
@@ -33,13 +34,14 @@ export interface Settled {
 export async function settle(run: Run, observed: Observation, tick: Tick, ports: Ports): Promise<Settled> {
   const { cloud, images, statuses } = observed
   const image = await imageOf(run, observed)
-  let decision = followUp(run, image, cloud.project, statuses, ports.clock())
-  if (decision.kind === 'adopt') {
-    const saving: Run = { ...run, status: 'saving', image: decision.image.id }
-    ports.log.info('the image whose answer was lost is there', { ...fieldsOf(saving) })
+  const first = followUp(run, image, cloud.project, statuses, ports.clock())
+  if (first.kind === 'adopt') {
+    const saving: Run = { ...run, status: 'saving', image: first.image.id }
+    ports.log.info('the image whose answer was lost is there', fieldsOf(saving))
     if (ports.dryRun || (await ports.runs.advance(run, saving))) return settle(saving, observed, tick, ports)
     return { outcome: 'waiting', change: {} }
   }
+  let decision: Exclude<FollowUp, { kind: 'adopt' }> = first
   if (decision.kind === 'wait' && decision.stuck && image) {
     const server = await cloud.compute.getServer(run.server)
     decision = followUpStuck(run, image, cloud.project, decision.stuck, server === undefined || server.taskState === null)
@@ -49,7 +51,6 @@ export async function settle(run: Run, observed: Observation, tick: Tick, ports:
     return { outcome: 'waiting', change: {} }
   }
   switch (decision.kind) {
-    case 'adopt':
     case 'wait':
       return recordWait(run, decision, ports)
     case 'failed':
@@ -91,7 +92,10 @@ async function recordGood(run: Run, { image, kept, notice }: Extract<FollowUp, {
 
 async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'failed' }>, observed: Observation, tick: Tick, ports: Ports): Promise<Settled> {
   const { problem, leftover } = decision
-  if (leftover) await deleteImage({ image: leftover, run }, observed.cloud, ports)
+  if (leftover) {
+    const snapshots = ownSnapshots(leftover, countReferences(observed.images.values()))
+    await deleteImage({ image: leftover, snapshots, cloud: run.cloud, server: run.server, schedule: run.schedule }, observed.cloud, ports)
+  }
   const { image: _image, ...rest } = run
   const again = retryAt(run.attempt, problem.code, tick.now)
   if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
@@ -101,13 +105,20 @@ async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'faile
   return { outcome: 'failed', change: { problem: problem.message, next: next.toISOString() } }
 }
 
-async function recordWait(run: Run, decision: FollowUp, ports: Ports): Promise<Settled> {
-  const reason = decision.kind === 'wait' ? decision.reason : decision.kind
+async function recordWait(run: Run, { reason, problem }: Extract<FollowUp, { kind: 'wait' }>, ports: Ports): Promise<Settled> {
   ports.log.info(`not settled yet: ${reason}`, fieldsOf(run))
-  return { outcome: 'waiting', change: {} }
+  return problem ? recordTrouble(run, problem, ports) : { outcome: 'waiting', change: {} }
 }
 
-function fieldsOf(run: Run) {
+/** Shows a person what keeps a run from being settled; the run stays in flight. */
+export async function recordTrouble(run: Run, { code, message }: Problem, ports: Ports): Promise<Settled> {
+  if (ports.dryRun) return { outcome: 'waiting', change: {} }
+  if (run.problem?.message !== message) await ports.runs.advance(run, { ...run, problem: { code, message } })
+  return { outcome: 'waiting', change: { problem: message } }
+}
+
+/** A run, as log lines name it. */
+export function fieldsOf(run: Run) {
   return {
     cloud: run.cloud, server: run.server, serverName: run.serverName, schedule: run.schedule, period: run.period,
     ...(run.image !== undefined && { image: run.image }),

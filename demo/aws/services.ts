@@ -1,0 +1,85 @@
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import dynalite from 'dynalite'
+
+/** An event as EventBridge was given it. */
+export interface SentEvent {
+  readonly type: string
+  readonly source: string
+  readonly bus: string
+  readonly detail: Record<string, unknown>
+}
+
+/** DynamoDB, Parameter Store and EventBridge on loopback. */
+export interface LocalAws {
+  /** What the SDK and the functions need to find them. */
+  readonly env: Readonly<Record<string, string>>
+  /** SecureString parameters by name; change them as you like. */
+  readonly parameters: Map<string, string>
+  /** What EventBridge was sent, oldest first. */
+  readonly events: SentEvent[]
+  /** While true, EventBridge answers 500. */
+  eventsFail: boolean
+  close(): Promise<void>
+}
+
+/**
+ * Starts dynalite for DynamoDB, and the two calls of Systems Manager and EventBridge that the functions make.
+ * They speak the SDK's JSON protocol, so the functions run unchanged against them by `AWS_ENDPOINT_URL_*`.
+ */
+export async function startAws(): Promise<LocalAws> {
+  const dynamodb = dynalite({ createTableMs: 0 })
+  const parameters = new Map<string, string>()
+  const events: SentEvent[] = []
+
+  const others = createServer(async (request, response) => {
+    const operation = String(request.headers['x-amz-target']).split('.').at(-1)!
+    const input = JSON.parse(await text(request)) as Record<string, unknown>
+    if (operation === 'GetParameter') {
+      const name = String(input['Name'])
+      const value = parameters.get(name)
+      if (value === undefined) answer(response, 400, { __type: 'ParameterNotFound' })
+      else answer(response, 200, { Parameter: { Name: name, Type: 'SecureString', Value: value } })
+    } else if (operation === 'PutEvents' && !aws.eventsFail) {
+      const entries = input['Entries'] as { DetailType: string; Source: string; EventBusName: string; Detail: string }[]
+      for (const { DetailType, Source, EventBusName, Detail } of entries) {
+        events.push({ type: DetailType, source: Source, bus: EventBusName, detail: JSON.parse(Detail) as Record<string, unknown> })
+      }
+      answer(response, 200, { FailedEntryCount: 0, Entries: entries.map((_, i) => ({ EventId: String(i) })) })
+    } else answer(response, 500, { __type: 'InternalFailure' })
+  })
+  const [tables, rest] = await Promise.all([listen(dynamodb), listen(others)])
+
+  const aws: LocalAws = {
+    env: {
+      AWS_REGION: 'eu-central-1',
+      AWS_ACCESS_KEY_ID: 'local',
+      AWS_SECRET_ACCESS_KEY: 'local',
+      AWS_ENDPOINT_URL_DYNAMODB: tables,
+      AWS_ENDPOINT_URL_SSM: rest,
+      AWS_ENDPOINT_URL_EVENTBRIDGE: rest,
+    },
+    parameters,
+    events,
+    eventsFail: false,
+    close: async () => {
+      await Promise.all([stop(dynamodb), stop(others)])
+    },
+  }
+  return aws
+}
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+async function stop(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'Content-Type': 'application/x-amz-json-1.1' }).end(JSON.stringify(body))
+}

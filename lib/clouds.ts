@@ -1,0 +1,53 @@
+import type { ParameterStore } from './aws/parameter-store.ts'
+import { hasCode } from './model/errors.ts'
+import { connect, type ConnectOptions } from './openstack/cloud.ts'
+import { parseCloudConfig, type CloudConfig } from './openstack/config.ts'
+import type { TokenCache } from './openstack/session.ts'
+import type { Cloud, Clouds } from './runner/ports.ts'
+
+/** A parameter is read again after this long. */
+const parameterLifeMs = 5 * 60_000
+
+interface Known {
+  readonly config: CloudConfig
+  readonly readAt: Date
+  readonly tokens: TokenCache
+}
+
+/** Clouds whose entries are in Parameter Store; parameter and token are kept from one tick to the next. */
+export class ParameterClouds implements Clouds {
+  readonly #store: ParameterStore
+  readonly #edges: Pick<ConnectOptions, 'clock' | 'sleep'>
+  readonly #known = new Map<string, Known>()
+
+  constructor(store: ParameterStore, edges: Pick<ConnectOptions, 'clock' | 'sleep'>) {
+    this.#store = store
+    this.#edges = edges
+  }
+
+  async open(name: string, timeLeftMs: () => number): Promise<Cloud> {
+    const kept = this.#known.get(name)
+    const fresh = kept !== undefined && this.#edges.clock().getTime() - kept.readAt.getTime() < parameterLifeMs
+    try {
+      return await this.#connect(fresh ? kept : await this.#read(name), timeLeftMs)
+    } catch (error) {
+      this.#known.delete(name)
+      // The credentials may have been replaced since they were read.
+      if (!fresh || !hasCode(error, 'CLOUD_AUTH_FAILED')) throw error
+      return this.#connect(await this.#read(name), timeLeftMs)
+    }
+  }
+
+  async #read(name: string): Promise<Known> {
+    const config = parseCloudConfig(await this.#store.get(name), name)
+    const kept = this.#known.get(name)
+    const same = kept !== undefined && JSON.stringify(kept.config) === JSON.stringify(config)
+    const known: Known = { config, readAt: this.#edges.clock(), tokens: same ? kept.tokens : {} }
+    this.#known.set(name, known)
+    return known
+  }
+
+  #connect({ config, tokens }: Known, timeLeftMs: () => number): Promise<Cloud> {
+    return connect(config, { tokens, timeLeftMs, ...this.#edges })
+  }
+}

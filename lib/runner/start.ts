@@ -1,0 +1,163 @@
+import { hasCode, type Problem } from '../model/errors.ts'
+import type { Run } from '../model/run.ts'
+import type { Schedule } from '../model/schedule.ts'
+import type { Server } from '../model/server.ts'
+import { retryAt, type Decision } from '../planner/due.ts'
+import { imageMetadata, imageName } from '../planner/naming.ts'
+import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
+
+/** How long nobody else may conclude anything about a request that has no answer. Longer than any request may take. */
+const leaseMs = 10 * 60_000
+
+/** What one invocation did, for its summary line. Schedules, except `started`, `failed`, `busy` and `missed`: runs. */
+export interface SnapshotSummary {
+  schedules: number
+  invalid: number
+  disabled: number
+  notDue: number
+  started: number
+  failed: number
+  busy: number
+  missed: number
+  /** Due, but put off to the next tick: no slot of `max_in_flight` was free, or no time was left. */
+  waiting: number
+  /** Another invocation had claimed the run. */
+  claimedElsewhere: number
+  /** Whose cloud could not be entered, or whose server was not found. */
+  unreachable: number
+  /** Would have been started, in a dry run. */
+  planned: number
+  /** What AWS or a bug kept from being done or recorded; the log has each. */
+  faults: number
+}
+
+/** What the parts of one invocation share. */
+export interface Invocation {
+  readonly tick: Tick
+  readonly ports: Ports
+  readonly summary: SnapshotSummary
+}
+
+/** A schedule on its way through one invocation, with what its `state` should say afterwards. */
+export interface Item {
+  readonly schedule: Schedule
+  readonly since: Date
+  /** The server's id: known from the item, or from the last time its name was looked up. */
+  readonly server: string | undefined
+  change: { -readonly [Field in keyof StateChange]: StateChange[Field] }
+}
+
+/** A decision to start. */
+export type Due = Extract<Decision, { kind: 'due' }>
+
+/** A due server. With a `refusal` its run is claimed and recorded as failed without asking OpenStack. */
+export interface Startable {
+  readonly item: Item
+  readonly decision: Due
+  readonly server: Server
+  readonly refusal: Problem | undefined
+}
+
+/**
+ * Claims one run, and asks for its image.
+ *
+ * @param cloud - Undefined when it could not be entered; then `refusal` says why.
+ */
+export async function start(cloud: Cloud | undefined, { item, decision, server, refusal }: Startable, invocation: Invocation): Promise<void> {
+  const { tick, ports, summary } = invocation
+  const { schedule } = item
+  const { period } = decision.turn
+  const fields = { cloud: schedule.cloud, server: server.id, serverName: server.name, schedule: schedule.key, period }
+  if (tick.timeLeftMs() < reserveMs) {
+    summary.waiting += 1
+    ports.log.info('waiting: too little time is left in this invocation', fields)
+    return
+  }
+  const at = ports.clock()
+  const claimed: Run = {
+    cloud: schedule.cloud, server: server.id, serverName: server.name, schedule: schedule.key, period,
+    status: 'starting', runId: ports.newId(), attempt: decision.attempt,
+    scheduledFor: decision.turn.startsAt, until: decision.until,
+    startedAt: at, leaseUntil: new Date(at.getTime() + leaseMs),
+    attachedVolumes: server.attachedVolumes, imageName: imageName(schedule, { server: server.name, period, at }),
+    ...(decision.after?.problem && { problem: decision.after.problem }),
+  }
+  if (ports.dryRun) {
+    summary.planned += 1
+    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}`, fields)
+    return
+  }
+  await recordMissed(decision, invocation)
+  if (!(await ports.runs.claim(claimed, decision.after))) {
+    summary.claimedElsewhere += 1
+    ports.log.info('another invocation has claimed this run', fields)
+    return
+  }
+  item.change.next = decision.until.toISOString()
+  item.change.lastRun = { time: at.toISOString(), period, server: server.id }
+  if (refusal || !cloud) return recordFailure(claimed, refusal!, item, invocation)
+
+  let answer: Awaited<ReturnType<Cloud['compute']['createImage']>>
+  try {
+    answer = await cloud.compute.createImage(server.id, claimed.imageName, imageMetadata(claimed, claimed.runId))
+  } catch (error) {
+    if (!hasCode(error)) throw error
+    return recordFailure(claimed, error, item, invocation)
+  }
+  const { image, requestId } = answer
+  summary.started += 1
+  ports.log.info(`started ${claimed.imageName}`, { ...fields, image, attempt: claimed.attempt, requestId })
+  await ports.runs.advance(claimed, { ...claimed, status: 'saving', image, ...(requestId && { requestId }) })
+  ports.events.publish({
+    type: 'Scheduled Image Started', cloud: schedule.cloud, schedule: schedule.key, period, attempt: claimed.attempt,
+    server: { id: server.id, name: server.name }, image: { id: image, name: claimed.imageName },
+  })
+}
+
+async function recordFailure(claimed: Run, problem: Problem & { requestId?: string | undefined }, item: Item, { tick, ports, summary }: Invocation): Promise<void> {
+  const reason: Problem = { code: problem.code, message: problem.message }
+  const fields = {
+    cloud: claimed.cloud, server: claimed.server, serverName: claimed.serverName, schedule: claimed.schedule, period: claimed.period,
+    attempt: claimed.attempt, code: problem.code, requestId: problem.requestId,
+  }
+  item.change.problem = reason.message
+  if (problem.code === 'ANSWER_LOST') {
+    // createImage is not idempotent: until the lease ends, the image may still turn up. Settle looks for it.
+    summary.failed += 1
+    ports.log.warn(reason.message, fields)
+    await ports.runs.advance(claimed, { ...claimed, problem: reason })
+    return
+  }
+  const again = retryAt(claimed.attempt, problem.code, tick.now)
+  item.change.next = (again < claimed.until ? again : claimed.until).toISOString()
+  await ports.runs.advance(claimed, { ...claimed, status: 'failed', problem: reason, retryAt: again })
+  if (problem.code === 'SERVER_BUSY') {
+    summary.busy += 1
+    ports.log.info(reason.message, fields)
+    return
+  }
+  summary.failed += 1
+  ports.log.warn(reason.message, fields)
+  // What stays as it is is told of once: a server's state once a period, a cloud that stays away once at all.
+  const told = reason.code.startsWith('CLOUD_') ? item.schedule.state.problem : claimed.problem?.message
+  if (told === reason.message) return
+  ports.events.publish({
+    type: 'Scheduled Image Failed', cloud: claimed.cloud, schedule: claimed.schedule, period: claimed.period, attempt: claimed.attempt,
+    server: { id: claimed.server, name: claimed.serverName }, reason,
+  })
+}
+
+/** Tells a person of a period that ended without a good image. */
+export async function recordMissed({ missed }: Decision, { ports, summary }: Invocation): Promise<void> {
+  if (!missed || ports.dryRun) return
+  if (!(await ports.runs.advance(missed, { ...missed, status: 'missed' }))) return
+  summary.missed += 1
+  const reason = missed.problem ?? { code: 'CLOUD_ERROR', message: 'No attempt succeeded.' }
+  ports.log.error(`missed: period ${missed.period} ended without a good image. ${reason.message}`, {
+    cloud: missed.cloud, server: missed.server, serverName: missed.serverName, schedule: missed.schedule, period: missed.period, code: reason.code,
+  })
+  ports.events.publish({
+    type: 'Scheduled Image Missed', cloud: missed.cloud, schedule: missed.schedule, period: missed.period, attempt: missed.attempt,
+    server: { id: missed.server, name: missed.serverName }, reason,
+  })
+}

@@ -1,0 +1,63 @@
+import { afterEach, beforeEach, expect } from 'vitest'
+import { startWorld, type World } from '../../demo/world.ts'
+import { serviceIn, type TestService } from './service.ts'
+
+/** A fresh world, and the service in it, for each test of a file. */
+export interface Fixture {
+  world: World
+  service: TestService
+}
+
+/**
+ * Registers the hooks that build a world before each test of the file and look it through afterwards: whatever a test
+ * did, no secret may be in a log line, an event or the runs table.
+ */
+export function useWorld(options: Partial<Parameters<typeof startWorld>[0]> = {}): Fixture {
+  const fixture = {} as Fixture
+  beforeEach(async () => {
+    fixture.world = await startWorld({ now: '2026-11-01T00:00:00Z', ...options })
+    fixture.service = serviceIn(fixture.world)
+  })
+  afterEach(async () => {
+    const { world, service } = fixture
+    const written = JSON.stringify([service.lines, world.aws.events, await world.runs()], (_, value: unknown) =>
+      value instanceof Error ? [String(value), value.stack, value.cause] : value,
+    )
+    for (const secret of world.secrets) expect(written).not.toContain(secret)
+    await world.close()
+  })
+  return fixture
+}
+
+/** An instant of November 2026, the month in which the tests play. */
+export function day(n: number, time = '01:00:00'): string {
+  return `2026-11-${String(n).padStart(2, '0')}T${time}Z`
+}
+
+/** Images of a server as Glance has them, oldest first. */
+export function imagesOf({ openstack }: World, server: string) {
+  return openstack.images().filter(({ properties }) => properties['instance_uuid'] === server)
+}
+
+/** What the user sees in the item. */
+export async function stateOf(world: World, schedule: string, cadence = 'daily'): Promise<Record<string, unknown>> {
+  const item = await world.getSchedule(cadence, schedule)
+  return (item?.['state'] ?? {}) as Record<string, unknown>
+}
+
+/** Adds a server, and a daily schedule of it at 01:00 that keeps 3, but for what is given. */
+export async function scheduled(world: World, name: string, server: Partial<Parameters<World['openstack']['addServer']>[1]> = {}, item: Record<string, unknown> = {}) {
+  const added = world.openstack.addServer(world.project, { name, ...server })
+  await world.putSchedule({ cadence: 'daily', schedule: name, server: added.id, retention: 3, spread: 0, ...item })
+  return added
+}
+
+/** Runs the three functions at 01:00, 01:15 and 01:30 of each day, so that each image is started, settled and pruned for. */
+export async function runDays(service: TestService, from: number, to: number): Promise<void> {
+  for (let n = from; n <= to; n += 1) for (const time of ['01:00:00', '01:15:00', '01:30:00']) await service.tickAt(day(n, time))
+}
+
+/** What the timers would have done before the first day: the schedules are seen, and begin to count. */
+export async function enable(service: TestService): Promise<void> {
+  await service.tickAt(day(1, '00:30:00'))
+}

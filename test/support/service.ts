@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto'
+import type { World } from '../../demo/world.ts'
+import type { Cadence } from '../../lib/model/schedule.ts'
+import type { LogFields } from '../../lib/runner/ports.ts'
+import { wire, type Service } from '../../lib/wiring.ts'
+
+export interface LogLine extends LogFields {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly message: string
+}
+
+/** The service in a simulated world, as its timers would run it. */
+export interface TestService extends Service {
+  readonly lines: LogLine[]
+  /** Sets the clock, runs the snapshot function of one cadence, and sends its events. */
+  snapshotAt(cadence: Cadence, at: string): ReturnType<Service['snapshot']>
+  pruneAt(at: string): ReturnType<Service['prune']>
+  /** All three functions once, as at any tick of a real day. */
+  tickAt(at: string): Promise<void>
+}
+
+export function serviceIn(world: World, env: Record<string, string> = {}): TestService {
+  const lines: LogLine[] = []
+  const record = (level: LogLine['level']) => (message: string, fields: LogFields = {}) => lines.push({ ...fields, level, message })
+  const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
+  const service = wire({ env: { ...world.env, ...env }, clock: world.clock, newId: randomUUID, sleep: () => Promise.resolve(), log })
+  const tick = (at: string) => {
+    world.setClock(at)
+    return { now: new Date(at), timeLeftMs: () => 300_000 }
+  }
+  const snapshotAt: TestService['snapshotAt'] = (cadence, at) => service.snapshot(cadence, tick(at)).finally(service.flush)
+  const pruneAt: TestService['pruneAt'] = (at) => service.prune(tick(at)).finally(service.flush)
+  return {
+    ...service,
+    lines,
+    snapshotAt,
+    pruneAt,
+    tickAt: async (at) => {
+      await snapshotAt('daily', at)
+      await snapshotAt('weekly', at)
+      await pruneAt(at)
+    },
+  }
+}
