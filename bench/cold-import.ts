@@ -5,7 +5,7 @@
  *     npm run package && npm run bench [ROUNDS]
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -17,12 +17,12 @@ const folder = mkdtempSync(join(tmpdir(), 'cold-import-'))
 const sizes = new Map<string, number>()
 const modules = new Map([['empty', join(folder, 'empty.mjs')]])
 writeFileSync(join(folder, 'empty.mjs'), 'export {}\n')
-for (const name of ['snapshotDaily', 'snapshotWeekly', 'prune']) {
-  const code = Object.entries(unzipSync(readFileSync(join(root, '.serverless', `${name}.zip`)))).find(([path]) => path.endsWith('.mjs'))
-  const file = join(folder, `${name}.mjs`)
-  writeFileSync(file, code![1])
-  sizes.set(name, deflateSync(code![1], { level: 9 }).length)
-  modules.set(name, file)
+for (const [name, handler] of [['snapshotDaily', 'snapshot-daily'], ['snapshotWeekly', 'snapshot-weekly'], ['prune', 'prune']] as const) {
+  const code = Object.entries(unzipSync(readFileSync(join(root, '.serverless', `${name}.zip`)))).filter(([path]) => path.endsWith('.mjs'))
+  mkdirSync(join(folder, name, 'functions'), { recursive: true })
+  for (const [path, bytes] of code) writeFileSync(join(folder, name, path), bytes)
+  sizes.set(name, code.reduce((sum, [, bytes]) => sum + deflateSync(bytes, { level: 9 }).length, 0))
+  modules.set(name, join(folder, name, 'functions', `${handler}.mjs`))
 }
 
 const script = 'const began = performance.now(); await import(process.argv[1]); console.log(performance.now() - began)'

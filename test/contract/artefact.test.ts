@@ -54,10 +54,14 @@ async function invoke(name: FunctionName, event: object): Promise<Json> {
 }
 
 describe('the packages', () => {
-  test.each(Object.entries(functions))('%s holds its handler and its source map, and is small', (name, file) => {
-    const files = filesOf(name)
-    expect(Object.keys(files).toSorted()).toEqual([`functions/${file}.mjs`, `functions/${file}.mjs.map`])
-    expect(deflateSync(files[`functions/${file}.mjs`]!, { level: 9 }).length).toBeLessThanOrEqual(400_000)
+  test.each(Object.entries(functions))('%s holds its handler, what that imports and the source maps, and is small', (name, file) => {
+    const files = Object.entries(filesOf(name))
+    const code = files.filter(([path]) => path.endsWith('.mjs'))
+    expect(files.filter(([path]) => !/^functions\/[\w-]+\.mjs(\.map)?$/.test(path))).toEqual([])
+    expect(code.map(([path]) => path)).toContain(`functions/${file}.mjs`)
+    for (const other of Object.values(functions)) if (other !== file) expect(code.map(([path]) => path)).not.toContain(`functions/${other}.mjs`)
+    const deflated = code.reduce((sum, [, bytes]) => sum + deflateSync(bytes, { level: 9 }).length, 0)
+    expect(deflated).toBeLessThanOrEqual(400_000)
   })
 
   test.runIf(process.platform === 'linux' && /^(x64|arm64)$/.test(process.arch))("are tested on the runtime that they are deployed to, whatever Node the machine has", () => {
