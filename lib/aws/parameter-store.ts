@@ -15,7 +15,7 @@ export class ParameterStore {
   /**
    * Reads one cloud's parameter.
    *
-   * @throws ScheduledImagesError `CLOUD_PARAMETER_MISSING`, which says how to make it.
+   * @throws ScheduledImagesError `CLOUD_PARAMETER_MISSING`, which says how to make it, or `CLOUD_UNREACHABLE`.
    */
   async get(cloud: string): Promise<string> {
     const name = this.#path + cloud
@@ -24,13 +24,14 @@ export class ParameterStore {
       return Parameter?.Value ?? ''
     } catch (error) {
       if (!(error instanceof Error)) throw error
+      // No cause travels along: an answer that cannot be read is quoted in its error, and may hold the secret.
       if (error.name === 'ParameterNotFound') {
-        throw new ScheduledImagesError('CLOUD_PARAMETER_MISSING', `Cloud "${cloud}" has no parameter; store its clouds.yaml entry as the SecureString ${name}.`, { cause: error })
+        throw new ScheduledImagesError('CLOUD_PARAMETER_MISSING', `Cloud "${cloud}" has no parameter; store its clouds.yaml entry as the SecureString ${name}.`)
       }
       if (error.name === 'AccessDeniedException') {
-        throw new ScheduledImagesError('CLOUD_PARAMETER_MISSING', `The function may not read the parameter ${name}; its role must allow ssm:GetParameter on it, and kms:Decrypt with its key.`, { cause: error })
+        throw new ScheduledImagesError('CLOUD_PARAMETER_MISSING', `The function may not read the parameter ${name}; its role must allow ssm:GetParameter on it, and kms:Decrypt with its key.`)
       }
-      throw error
+      throw new ScheduledImagesError('CLOUD_UNREACHABLE', `The parameter ${name} could not be read at this moment (${error.name}).`)
     }
   }
 }

@@ -60,6 +60,7 @@ function regionOf(endpoint: { region_id?: string | null | undefined; region?: st
 /** Glance's URL comes without a version, Nova's and Cinder's usually with one (lab finding, §6). */
 function versioned(service: ServiceName, url: string, project: string): string {
   const bare = url.replace(/\/+$/, '')
+  if (!URL.canParse(bare)) throw new ScheduledImagesError('CLOUD_SERVICE_MISSING', `The catalog's URL of the ${service} service is not one; set an endpoint override.`)
   switch (service) {
     case 'compute':
       return /\/v2(\.\d+)?(\/|$)/.test(new URL(bare).pathname) ? bare : `${bare}/v2.1`

@@ -4,7 +4,7 @@ import type { Server } from '../model/server.ts'
 import { json, parseAnswer } from './answer.ts'
 import { linksSchema, nextOf, readPages } from './pages.ts'
 import type { Session } from './session.ts'
-import { neverArrived, OpenStackError, type Answer } from './transport.ts'
+import { OpenStackError, type Answer } from './transport.ts'
 
 const serverSchema = z
   .object({
@@ -126,7 +126,7 @@ function meaningOf(server: string, error: OpenStackError): [ErrorCode, string] {
     // Glance's 413 comes out of Nova as a 500 (lab finding, §3).
     return ['QUOTA_IMAGES', "The project's image quota (their number, their size, or 128 properties of one) is used up; raise it, or lower \"retention\"."]
   }
-  if (status >= 500 || (status === 0 && !neverArrived(error)) || (status > 0 && status < 400)) {
+  if (status >= 500 || (status === 0 && !error.neverSent) || (status > 0 && status < 400)) {
     return ['ANSWER_LOST', `Nova may or may not have begun the image; it is looked for before it is asked for again. ${error.message}`]
   }
   return [error.code, error.message]

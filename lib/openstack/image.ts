@@ -87,19 +87,17 @@ export class ImageService {
    *
    * Only an `active` image keeps what it is given: an upload that ends writes back the image it began with (lab finding, §1).
    */
-  async addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<Image> {
-    const what = `Marking image ${image.id}`
+  async addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<void> {
     const body = [
       ...Object.entries(properties).map(([name, value]) => ({ op: 'add', path: `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value })),
       { op: 'replace', path: '/tags', value: [...new Set([...image.tags, ...tags])] },
     ]
-    const answer = await this.#session.send('image', `/images/${encodeURIComponent(image.id)}`, {
+    await this.#session.send('image', `/images/${encodeURIComponent(image.id)}`, {
       method: 'PATCH',
       body,
       contentType: 'application/openstack-images-v2.1-json-patch',
-      what,
+      what: `Marking image ${image.id}`,
     })
-    return parseAnswer(answer, imageSchema, what)
   }
 
   /**

@@ -17,7 +17,7 @@ export interface TokenCache {
 
 /** Sends requests with a cloud's token to the services of its catalog. */
 export class Session {
-  readonly config: CloudConfig
+  readonly #config: CloudConfig
   readonly #transport: Transport
   readonly #clock: () => Date
   readonly #cache: TokenCache
@@ -25,7 +25,7 @@ export class Session {
   #refusesNewTokens = false
 
   constructor(config: CloudConfig, transport: Transport, clock: () => Date, cache: TokenCache = {}) {
-    this.config = config
+    this.#config = config
     this.#transport = transport
     this.#clock = clock
     this.#cache = cache
@@ -39,7 +39,7 @@ export class Session {
   /** The URL of a service; see {@link endpointOf}. */
   async endpoint(service: ServiceName): Promise<string> {
     const { catalog, project } = await this.#token()
-    return endpointOf(service, catalog, this.config, project)
+    return endpointOf(service, catalog, this.#config, project)
   }
 
   /**
@@ -88,7 +88,7 @@ export class Session {
       if (token.expiresAt.getTime() - this.#clock().getTime() > Math.min(refreshBeforeMs, life / 4)) return token
     }
     // Concurrent requests share one token request.
-    this.#asking ??= issueToken(this.config, this.#transport)
+    this.#asking ??= issueToken(this.#config, this.#transport)
       .then((issued) => {
         this.#cache.token = issued
         this.#cache.issuedAt = this.#clock()

@@ -34,6 +34,8 @@ const retriedStatuses = new Set([429, 500, 502, 503, 504])
 
 /** Per request, unless it says otherwise. createImage waits longer: Nova answers after seconds when it is busy (lab finding, §10). */
 const defaultTimeoutMs = 30_000
+/** What an invocation needs after its last request, to write down what came of it. */
+const closingMs = 10_000
 /** A page of 1000 images is about 3 MB. */
 const longestBody = 64 * 1024 * 1024
 /** Sockets to one host: more of them only queue inside OpenStack. */
@@ -72,22 +74,25 @@ export class OpenStackError extends ScheduledImagesError {
   readonly answer: string
   /** How long the service asks us to wait, if it does. */
   readonly retryAfterMs: number | undefined
+  /** The request certainly never reached the service: there was no connection to send it on. */
+  readonly neverSent: boolean
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { status: number; answer: string; requestId?: string | undefined; retryAfterMs?: number | undefined; cause?: unknown },
+    options: { status: number; answer: string; requestId?: string | undefined; retryAfterMs?: number | undefined; neverSent?: boolean; cause?: unknown },
   ) {
     super(code, message, options)
     this.status = options.status
     this.answer = options.answer
     this.retryAfterMs = options.retryAfterMs
+    this.neverSent = options.neverSent ?? false
   }
 }
 
 /**
- * Sends requests. One for each cloud and invocation; its sockets are kept alive and capped. They must not outlive the
- * invocation: a socket that the cloud closed while a Lambda was frozen would lose the answer of a createImage.
+ * Sends requests. One for each cloud and invocation; its sockets are kept alive and capped. The next invocation does not use
+ * them: a socket that the cloud closed while a Lambda was frozen would lose the answer of a createImage.
  */
 export class Transport {
   readonly #axios: AxiosInstance
@@ -125,8 +130,8 @@ export class Transport {
   }
 
   async #once(request: Request): Promise<Answer | OpenStackError> {
-    const timeLeft = this.#timeLeftMs() - 1000
-    if (timeLeft <= 0) return new OpenStackError('CLOUD_UNREACHABLE', `${request.what} was not begun: no time is left in this invocation.`, { status: 0, answer: '' })
+    const timeLeft = this.#timeLeftMs() - closingMs
+    if (timeLeft <= 0) return new OpenStackError('CLOUD_UNREACHABLE', `${request.what} was not begun: no time is left in this invocation.`, { status: 0, answer: '', neverSent: true })
     const timeoutMs = Math.min(request.timeoutMs ?? defaultTimeoutMs, timeLeft)
     try {
       const { status, headers, data } = await this.#axios.request<string>({
@@ -176,20 +181,22 @@ function refused(request: Request, answer: Answer): OpenStackError {
 
 function unanswered(request: Request, error: unknown, timeoutMs: number): OpenStackError {
   if (!(error instanceof AxiosError) && !axios.isCancel(error)) throw error
-  const reason = error.code ?? 'no answer'
-  const why = reason === 'ECONNABORTED' || reason === 'ERR_CANCELED' || reason === 'ETIMEDOUT' ? `no answer within ${Math.round(timeoutMs / 1000)} s` : `${reason}: ${error.message}`
-  const tooLarge = reason === 'ERR_BAD_RESPONSE'
-  // Neither the AxiosError nor its config may travel along: both hold the token.
-  return new OpenStackError(tooLarge ? 'ANSWER_INVALID' : 'CLOUD_UNREACHABLE', `${request.what} failed at ${new URL(request.url).host} (${why}).`, {
+  const code = error.code ?? 'no answer'
+  const reason = `${code}: ${error.message.replaceAll(/\s+/g, ' ').trim()}`
+  const timedOut = code === 'ECONNABORTED' || code === 'ERR_CANCELED' || code === 'ETIMEDOUT'
+  const why = timedOut ? `no answer within ${Math.round(timeoutMs / 1000)} s` : reason
+  return new OpenStackError(code === 'ERR_BAD_RESPONSE' ? 'ANSWER_INVALID' : 'CLOUD_UNREACHABLE', `${request.what} failed at ${new URL(request.url).host} (${why}).`, {
     status: 0,
     answer: '',
-    cause: new Error(`${reason}: ${error.message}`),
+    neverSent: isBeforeConnection(code, (error.cause as { syscall?: unknown } | undefined)?.syscall),
+    // Neither the AxiosError nor its config may travel along: both hold the token.
+    cause: new Error(reason),
   })
 }
 
-/** Connection errors after which the server cannot have seen the request. */
-export function neverArrived(error: OpenStackError): boolean {
-  return error.status === 0 && /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|CERT|SIGNED|SSL|not begun/.test(`${String((error.cause as Error | undefined)?.message)} ${error.message}`)
+/** Errors of looking up a name, of connecting, and of a certificate: all before the first byte of a request. */
+function isBeforeConnection(code: string, syscall: unknown): boolean {
+  return syscall === 'connect' || syscall === 'getaddrinfo' || code === 'ECONNREFUSED' || /^(DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|CERT_|ERR_TLS_CERT_)/.test(code)
 }
 
 function codeOf(status: number): ErrorCode {
