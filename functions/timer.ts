@@ -20,7 +20,7 @@ const clockSkewMs = 5 * 60_000
  * @returns The job's summary, so that `serverless invoke` shows it.
  */
 export function timer<Summary extends { readonly faults: number }>(job: (service: Service, tick: Tick) => Promise<Summary>) {
-  return middy<unknown, Summary>()
+  return middy<unknown, Summary>({ timeoutEarlyInMillis: 3000 })
     .use({
       after: () => wired().flush(),
       onError: () => wired().flush(),

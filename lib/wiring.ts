@@ -49,6 +49,9 @@ const environment = z.object({
   LOG_LEVEL: z.string().toUpperCase().pipe(z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR'])).default('INFO'),
 })
 
+/** AWS answers in milliseconds; a connection that died while a Lambda was frozen must not use up the invocation. */
+const requestHandler = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true }
+
 let service: Service | undefined
 
 /**
@@ -71,13 +74,13 @@ export function wire({ env, clock, newId, sleep, log: givenLog }: Omit<Edges, 'l
   }
   const settings = parsed.data
   const log = givenLog ?? jsonLog(settings.LOG_LEVEL)
-  const dynamodb = DynamoDBDocumentClient.from(new DynamoDBClient({}), {
+  const dynamodb = DynamoDBDocumentClient.from(new DynamoDBClient({ requestHandler }), {
     marshallOptions: { removeUndefinedValues: true },
     // A number that people typed with too many digits must not make its whole page unreadable.
     unmarshallOptions: { wrapNumbers: Number },
   })
-  const events = new EventBus(settings.EVENT_BUS, new EventBridgeClient({}), (message, fields) => log.error(message, fields))
-  const parameters = new ParameterStore(settings.CLOUDS_PATH, new SSMClient({}))
+  const events = new EventBus(settings.EVENT_BUS, new EventBridgeClient({ requestHandler }), (message, fields) => log.error(message, fields))
+  const parameters = new ParameterStore(settings.CLOUDS_PATH, new SSMClient({ requestHandler }))
   let clouds: Promise<ParameterClouds> | undefined
   const ports: Ports = {
     schedules: new SchedulesTable(settings.SCHEDULES_TABLE, dynamodb),

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import {
   BatchGetCommand, DeleteCommand, GetCommand, paginateQuery, paginateScan, PutCommand, type DynamoDBDocumentClient,
 } from '@aws-sdk/lib-dynamodb'
@@ -5,6 +6,8 @@ import { deletionSchema, runKeyText, runSchema, type Deletion, type Run, type Ru
 
 /** What BatchGetItem takes at once. */
 const keysPerBatch = 100
+/** How often keys that a throttled table left out are asked for again. */
+const mostBatchAttempts = 6
 /** A run is remembered for this long after its period is over; until then it must not be forgotten. */
 const rememberedMs = 35 * 24 * 3_600_000
 
@@ -49,8 +52,11 @@ export class RunsTable {
 
   async #batch(keys: Record<string, unknown>[]): Promise<Run[]> {
     const runs: Run[] = []
-    for (let left = keys; left.length > 0; ) {
-      const answer = await this.#client.send(new BatchGetCommand({ RequestItems: { [this.#table]: { Keys: left } } }))
+    let left = keys
+    for (let attempt = 1; left.length > 0; attempt += 1) {
+      if (attempt > mostBatchAttempts) throw new Error(`The runs table is throttled: ${left.length} of ${keys.length} runs could not be read.`)
+      if (attempt > 1) await setTimeout(50 * 2 ** attempt)
+      const answer = await this.#client.send(new BatchGetCommand({ RequestItems: { [this.#table]: { Keys: left, ConsistentRead: true } } }))
       runs.push(...this.#read(answer.Responses?.[this.#table] ?? [], runSchema))
       left = answer.UnprocessedKeys?.[this.#table]?.Keys ?? []
     }
@@ -93,18 +99,18 @@ export class RunsTable {
     }
   }
 
-  /** How many images of a cloud are being made, as far as the index knows by now. */
-  async countInFlight(cloud: string): Promise<number> {
+  /** How many images of a cloud are being made that were begun after `since`, as far as the index knows by now. */
+  async countInFlight(cloud: string, since: Date): Promise<number> {
     let count = 0
     const pages = paginateQuery(
       { client: this.#client },
       {
         TableName: this.#table,
         IndexName: index,
-        KeyConditionExpression: '#inFlight = :cloud',
+        KeyConditionExpression: '#inFlight = :cloud AND #startedAt > :since',
         FilterExpression: 'attribute_exists(#runId)',
-        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#runId': 'runId' },
-        ExpressionAttributeValues: { ':cloud': cloud },
+        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#startedAt': 'startedAt', '#runId': 'runId' },
+        ExpressionAttributeValues: { ':cloud': cloud, ':since': since.toISOString() },
         Select: 'COUNT',
       },
     )

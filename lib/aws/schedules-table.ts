@@ -1,5 +1,5 @@
 import { paginateQuery, UpdateCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
-import { parseSchedule, type Cadence, type ParsedSchedule, type ScheduleState } from '../model/schedule.ts'
+import { parseSchedule, type Cadence, type ParsedSchedule } from '../model/schedule.ts'
 
 /** The schedules table: partition key `cadence`, sort key `schedule`. What a user edits; we write `state` alone. */
 export class SchedulesTable {
@@ -30,34 +30,31 @@ export class SchedulesTable {
   /**
    * Sets the given fields of `state`, and removes those that are undefined. Touches nothing else, so a person can edit
    * the item at the same moment; creates nothing, so an item that was just deleted stays deleted.
-   *
-   * @param before - The state as it was read: DynamoDB can only set a field of a map that exists.
    */
-  async writeState(key: { cadence: string; name: string }, before: ScheduleState, change: Readonly<Record<string, unknown>>): Promise<void> {
-    try {
-      if (Object.keys(before).length > 0) await this.#update(key, fieldsExpression(change))
-      else await this.#update(key, mapExpression(change))
-    } catch (error) {
-      if (nameOf(error) === 'ConditionalCheckFailedException') return
-      if (nameOf(error) !== 'ValidationException') throw error
-      // The map that was read is no longer one: somebody removed it, or put something else there.
-      await this.#update(key, mapExpression({ ...before, ...change })).catch((again: unknown) => {
-        if (nameOf(again) !== 'ConditionalCheckFailedException') throw again
-      })
-    }
+  async writeState(key: { cadence: string; name: string }, change: Readonly<Record<string, unknown>>): Promise<void> {
+    // DynamoDB sets a field only of a map that exists: the first write of an item has to make it.
+    if (await this.#update(key, fieldsExpression(change), 'attribute_type(#state, :map)')) return
+    await this.#update(key, mapExpression(change), 'NOT attribute_type(#state, :map)')
   }
 
-  async #update(key: { cadence: string; name: string }, { expression, names, values }: StateExpression): Promise<void> {
-    await this.#client.send(
-      new UpdateCommand({
-        TableName: this.#table,
-        Key: { cadence: key.cadence, schedule: key.name },
-        UpdateExpression: expression,
-        ConditionExpression: 'attribute_exists(#schedule)',
-        ExpressionAttributeNames: { '#schedule': 'schedule', '#state': 'state', ...names },
-        ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values }),
-      }),
-    )
+  /** @returns false when the item is gone, or `state` is not what the condition says. */
+  async #update(key: { cadence: string; name: string }, { expression, names, values }: StateExpression, condition: string): Promise<boolean> {
+    try {
+      await this.#client.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: { cadence: key.cadence, schedule: key.name },
+          UpdateExpression: expression,
+          ConditionExpression: `attribute_exists(#schedule) AND ${condition}`,
+          ExpressionAttributeNames: { '#schedule': 'schedule', '#state': 'state', ...names },
+          ExpressionAttributeValues: { ...values, ':map': 'M' },
+        }),
+      )
+      return true
+    } catch (error) {
+      if (error instanceof Error && error.name === 'ConditionalCheckFailedException') return false
+      throw error
+    }
   }
 }
 
@@ -85,8 +82,4 @@ function fieldsExpression(change: Readonly<Record<string, unknown>>): StateExpre
 function mapExpression(change: Readonly<Record<string, unknown>>): StateExpression {
   const state = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
   return { expression: 'SET #state = :state', names: {}, values: { ':state': state } }
-}
-
-function nameOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.name : undefined
 }

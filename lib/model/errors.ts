@@ -36,6 +36,8 @@ export type ErrorCode =
   | 'IMAGE_STUCK'
   | 'IMAGE_UNUSABLE'
   | 'VOLUME_SNAPSHOT_FAILED'
+  // a period in which nothing was tried
+  | 'NOT_ATTEMPTED'
 
 /** A reason that is written down: in the runs table, an event, `state.problem`. */
 export interface Problem {

@@ -64,9 +64,8 @@ export function runKeyText({ server, schedule, period }: RunKey): string {
 }
 
 /**
- * The intent to delete a volume-backed server's image with its Cinder snapshots, written down before the first delete
- * goes out: once the image is gone, nothing else says which snapshots were its own (lab finding: Cinder's deletes
- * answer 202 and can fail later).
+ * The intent to delete an image with its Cinder snapshots, written down before the first delete goes out: once the image is
+ * gone, nothing else says which snapshots were its own (lab finding: Cinder's deletes answer 202 and can fail later).
  */
 export const deletionSchema = z.object({
   cloud: z.string(),
@@ -77,6 +76,8 @@ export const deletionSchema = z.object({
   /** Ids of the Cinder snapshots that are still to be deleted, or to be seen gone. */
   snapshots: z.array(z.string()),
   startedAt: instant,
+  /** Set for what a failed attempt left behind: then the image is to go as well, once its run is known to have failed. */
+  leftoverOf: z.object({ period: z.string(), runId: z.string() }).optional(),
 })
 
 export type Deletion = z.output<typeof deletionSchema>

@@ -4,11 +4,17 @@ import type { Schedule } from '../model/schedule.ts'
 import { latestTurn, nextTurn, spreadOf, turnBefore, type Turn } from './calendar.ts'
 
 /** What a snapshot tick does about one server of one schedule. */
-export type Decision =
-  /** Claim it and ask for the image. `after` is the failed run that this attempt follows. */
-  | { readonly kind: 'due'; readonly turn: Turn; readonly until: Date; readonly attempt: number; readonly after?: Run; readonly missed?: Run }
-  /** Leave it alone; `reason` finishes the sentence "not due: …". `next` is when that changes. */
-  | { readonly kind: 'not due'; readonly reason: NotDueReason; readonly next: Date; readonly missed?: Run }
+export type Decision = (
+  | /** Claim it and ask for the image. `after` is the failed run that this attempt follows. */
+  { readonly kind: 'due'; readonly turn: Turn; readonly until: Date; readonly attempt: number; readonly after?: Run }
+  | /** Leave it alone; `reason` finishes the sentence "not due: …". `next` is when that changes. */
+  { readonly kind: 'not due'; readonly reason: NotDueReason; readonly next: Date }
+) & {
+  /** The previous turn's run: its period is over, and it failed. */
+  readonly missed?: Run
+  /** The previous turn, if it should have had a run and had none. */
+  readonly unattempted?: Turn
+}
 
 export type NotDueReason =
   | 'the schedule is waiting for its first instant'
@@ -21,8 +27,7 @@ export type NotDueReason =
 /** The turns of one server that a decision needs to know the runs of. */
 export interface Turns {
   readonly current: Turn
-  /** Undefined where the schedule did not count yet. */
-  readonly previous: Turn | undefined
+  readonly previous: Turn
   readonly next: Turn
 }
 
@@ -30,13 +35,11 @@ export interface Turns {
  * The turns around `now` of one schedule for one server.
  *
  * @param server - UUID; while a name has not been resolved, undefined: then the earliest start of any server counts.
- * @param since - When the schedule began to count; earlier turns are nobody's loss.
  */
-export function turnsAt(schedule: Schedule, server: string | undefined, since: Date, now: Date): Turns {
+export function turnsAt(schedule: Schedule, server: string | undefined, now: Date): Turns {
   const spread = server === undefined ? 0 : spreadOf(schedule, server)
   const current = latestTurn(schedule, spread, now)
-  const previous = turnBefore(schedule, spread, current.startsAt)
-  return { current, previous: previous.startsAt < since ? undefined : previous, next: nextTurn(schedule, spread, now) }
+  return { current, previous: turnBefore(schedule, spread, current.startsAt), next: nextTurn(schedule, spread, now) }
 }
 
 /**
@@ -45,11 +48,13 @@ export function turnsAt(schedule: Schedule, server: string | undefined, since: D
  * Due is the latest turn that has started and has no good and no live run: missed turns of any number collapse into it.
  *
  * @param since - When the schedule began to count. With `onEnable: next` a turn that started earlier is not due.
- * @param runs - The runs of the current and the previous turn, as the runs table holds them.
+ * @param server - UUID.
+ * @param runs - The runs of the current turn and, where that has none, of the previous one, as the runs table holds them.
  * @param now - The tick's scheduled time, so that a replay decides the same.
  */
 export function decideDue(
-  schedule: Pick<Schedule, 'onEnable'>,
+  schedule: Pick<Schedule, 'onEnable' | 'state'>,
+  server: string,
   turns: Turns,
   runs: { readonly current: Run | undefined; readonly previous: Run | undefined },
   since: Date,
@@ -57,29 +62,40 @@ export function decideDue(
 ): Decision {
   const next = turns.next.startsAt
   const { current, previous } = runs
-  const missed = previous?.status === 'failed' ? { missed: previous } : {}
-  if (current === undefined && schedule.onEnable === 'next' && turns.current.startsAt < since) {
-    return { kind: 'not due', reason: 'the schedule is waiting for its first instant', next }
+  if (current === undefined) {
+    const lost = lostTurn(schedule, server, turns, previous, since)
+    if (schedule.onEnable === 'next' && turns.current.startsAt < since) {
+      return { kind: 'not due', reason: 'the schedule is waiting for its first instant', next, ...lost }
+    }
+    if (previous?.status === 'starting' || previous?.status === 'saving') {
+      return { kind: 'not due', reason: 'the image of the previous period is still being made', next }
+    }
+    return { kind: 'due', turn: turns.current, until: next, attempt: 1, ...lost }
   }
-  if (current === undefined && (previous?.status === 'starting' || previous?.status === 'saving')) {
-    return { kind: 'not due', reason: 'the image of the previous period is still being made', next }
-  }
-  switch (current?.status) {
-    case undefined:
-      return { kind: 'due', turn: turns.current, until: next, attempt: 1, ...missed }
+  switch (current.status) {
     case 'good':
-      return { kind: 'not due', reason: 'this period has its good image', next, ...missed }
+      return { kind: 'not due', reason: 'this period has its good image', next }
     case 'starting':
     case 'saving':
-      return { kind: 'not due', reason: 'the image of this period is being made', next, ...missed }
+      return { kind: 'not due', reason: 'the image of this period is being made', next }
     case 'missed':
-      return { kind: 'not due', reason: 'this period was given up', next, ...missed }
+      return { kind: 'not due', reason: 'this period was given up', next }
     case 'failed': {
-      const retryAt = current!.retryAt ?? now
-      if (retryAt <= now) return { kind: 'due', turn: turns.current, until: next, attempt: current!.attempt + 1, after: current!, ...missed }
-      return { kind: 'not due', reason: 'the last attempt failed and the next one is later', next: retryAt < next ? retryAt : next, ...missed }
+      const retryAt = current.retryAt ?? now
+      if (retryAt <= now) return { kind: 'due', turn: turns.current, until: next, attempt: current.attempt + 1, after: current }
+      return { kind: 'not due', reason: 'the last attempt failed and the next one is later', next: retryAt < next ? retryAt : next }
     }
   }
+}
+
+/**
+ * Whether the previous turn was lost: its run failed, or it has none although the schedule counted and had run before. The
+ * item's own memory of its last run tells that from a schedule that is new, that was moved, or that has another server now.
+ */
+function lostTurn({ state }: Pick<Schedule, 'state'>, server: string, { previous: turn }: Turns, previous: Run | undefined, since: Date): Pick<Decision, 'missed' | 'unattempted'> {
+  if (previous?.status === 'failed') return { missed: previous }
+  const ranBefore = state.lastRun?.server === server && state.lastRun.period < turn.period
+  return previous === undefined && turn.startsAt >= since && ranBefore ? { unattempted: turn } : {}
 }
 
 const minuteMs = 60_000

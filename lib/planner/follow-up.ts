@@ -55,15 +55,16 @@ export function followUp(run: Run, image: Image | undefined, project: string, st
     const hollow = image.status === 'active' && mapping !== 'unreadable'
     return { ...failed(code, `Image ${image.id} cannot be restored: ${verdict.reason}.`), ...(ours && hollow && { leftover: image }) }
   }
-  // An outage of Cinder, however long, says nothing about the image.
-  if (age < stuckAfterMs || (image.status === 'active' && statuses === undefined)) return { kind: 'wait', reason: verdict.reason }
-  const message = `Image ${image.id} is not there after ${Math.floor(age / hourMs)} hours: ${verdict.reason}.`
-  return { kind: 'wait', reason: verdict.reason, stuck: { code: 'IMAGE_STUCK', message } }
+  if (age < stuckAfterMs) return { kind: 'wait', reason: verdict.reason }
+  const problem: Problem = { code: 'IMAGE_STUCK', message: `Image ${image.id} is not there after ${Math.floor(age / hourMs)} hours: ${verdict.reason}.` }
+  // Cinder finishes its snapshots however long it was away, and a volume-backed server shows no task meanwhile (lab finding, §7).
+  return image.status === 'active' ? { kind: 'wait', reason: verdict.reason, problem } : { kind: 'wait', reason: verdict.reason, stuck: problem }
 }
 
 /**
  * Decides about an image that has been pending for hours, once the server has been looked at.
  *
+ * @param image - As it was after the server was seen: an image becomes `active` before its server becomes idle.
  * @param idle - The server has no task, or no longer exists: nobody will ever finish the image.
  */
 export function followUpStuck(run: Run, image: Image, project: string, problem: Problem, idle: boolean): Extract<FollowUp, { kind: 'wait' | 'failed' }> {

@@ -35,12 +35,15 @@ export function goodness(image: Image, statuses: SnapshotStatuses | undefined): 
         const status = statuses.get(id)
         if (status === 'available') continue
         const reason = status === undefined ? `its volume snapshot ${id} does not exist` : `its volume snapshot ${id} is ${status}`
-        return { good: false, pending: status === 'creating', reason }
+        return { good: false, pending: status !== undefined && !brokenStatuses.has(status), reason }
       }
       return good
     }
   }
 }
+
+/** Cinder's words for a snapshot that will never be `available`; any other passes, `backing-up` for one. */
+const brokenStatuses = new Set(['error', 'error_deleting'])
 
 /** `queued` is here although a dead upload ends in it: an upload that Nova retries passes through it (lab finding, §8). */
 const pendingStatuses = new Set(['queued', 'saving', 'uploading', 'importing'])

@@ -54,7 +54,7 @@ export function countReferences(images: Iterable<Image>): SnapshotReferences {
   return references
 }
 
-/** The Cinder snapshots that go with an image: one that a second image names, by whatever hand, is not its own and stays. */
+/** The Cinder snapshots that go with an image: one that a second image of the listing names, by whatever hand, is not its own and stays. */
 export function ownSnapshots(image: Image, references: SnapshotReferences): string[] {
   return snapshotsOf(image).filter((id) => (references.get(id) ?? 0) <= 1)
 }

@@ -47,16 +47,13 @@ export function planRetention(
   project: string,
   statuses: SnapshotStatuses | undefined,
 ): RetentionPlan[] {
-  const owners = new Map<string, Schedule>()
-  for (const schedule of schedules) {
-    for (const adopted of schedule.adopts) if (!existing.has(adopted)) owners.set(adopted, schedule)
-  }
-  for (const schedule of schedules) owners.set(schedule.key, schedule)
+  const own = new Map(schedules.map((schedule) => [schedule.key, schedule]))
+  const adopters = findAdopters(schedules, existing)
 
   const pools = new Map<string, { readonly schedule: Schedule; readonly server: string; readonly images: ScheduledImage[] }>()
   for (const image of images) {
     const scheduled = scheduledImage(image, project)
-    const schedule = scheduled && owners.get(scheduled.schedule)
+    const schedule = scheduled && (own.get(scheduled.schedule) ?? adopters.get(`${scheduled.schedule} ${scheduled.server}`))
     if (!schedule) continue
     const key = `${scheduled.server} ${schedule.key}`
     const pool = pools.get(key) ?? { schedule, server: scheduled.server, images: [] }
@@ -71,6 +68,22 @@ export function planRetention(
     retention: schedule.retention,
     ...splitPool(pool, schedule.retention, statuses, references),
   }))
+}
+
+/**
+ * Who adopts the images of which former schedule and server: only for the adopter's own server, and never where two
+ * schedules lay claim to the same.
+ */
+function findAdopters(schedules: readonly Schedule[], existing: ReadonlySet<string>): ReadonlyMap<string, Schedule | undefined> {
+  const adopters = new Map<string, Schedule | undefined>()
+  for (const schedule of schedules) {
+    const server = 'id' in schedule.server ? schedule.server.id : schedule.state.lastRun?.server
+    for (const adopted of new Set(schedule.adopts)) {
+      const claim = `${adopted} ${server}`
+      if (server !== undefined && !existing.has(adopted)) adopters.set(claim, adopters.has(claim) ? undefined : schedule)
+    }
+  }
+  return adopters
 }
 
 /**

@@ -21,8 +21,8 @@ export interface Cloud {
     /** Every visible image of that owner with these property values, or an error: never a part of them. */
     listImages(filter: { owner: string; properties: Record<string, string> }): Promise<Image[]>
     getImage(id: string): Promise<Image | undefined>
-    /** Adds properties and tags, and keeps the others. @returns the image as it is afterwards. */
-    addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<Image>
+    /** Adds properties and tags, and keeps the others. */
+    addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<void>
     /** @returns false when it was gone already. */
     deleteImage(id: string): Promise<boolean>
   }
@@ -47,7 +47,7 @@ export interface Clouds {
 export interface Schedules {
   query(cadence: Cadence): Promise<ParsedSchedule[]>
   /** Writes the given fields of `state` (undefined removes one) and nothing else; creates no item. */
-  writeState(key: { cadence: string; name: string }, before: ScheduleState, change: StateChange): Promise<void>
+  writeState(key: { cadence: string; name: string }, change: StateChange): Promise<void>
 }
 
 export type StateChange = { readonly [Field in keyof ScheduleState]: ScheduleState[Field] | undefined }
@@ -57,7 +57,7 @@ export interface Runs {
   /** @returns the runs that exist, by `runKeyText`. */
   get(keys: readonly RunKey[]): Promise<Map<string, Run>>
   /**
-   * Writes a `starting` run where there is none, or in place of the failed run `after`.
+   * Writes a run where there is none, or in place of the failed run `after`.
    * @returns false when somebody else was first.
    */
   claim(run: Run, after: Run | undefined): Promise<boolean>
@@ -66,7 +66,8 @@ export interface Runs {
    * @returns false when it is no longer the run that `before` was: somebody else was first.
    */
   advance(before: Run, after: Run): Promise<boolean>
-  countInFlight(cloud: string): Promise<number>
+  /** How many images of a cloud are being made that were begun after `since`. */
+  countInFlight(cloud: string, since: Date): Promise<number>
   /** All runs that are `starting` or `saving`, and all deletions, of all clouds. */
   inFlight(): Promise<{ runs: Run[]; deletions: Deletion[] }>
   putDeletion(deletion: Deletion): Promise<void>

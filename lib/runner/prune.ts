@@ -1,12 +1,13 @@
 import pLimit from 'p-limit'
-import { hasCode } from '../model/errors.ts'
+import { hasCode, type Problem } from '../model/errors.ts'
 import { createdBy, marks, volumeSnapshots, type Image } from '../model/image.ts'
 import type { Deletion, Run } from '../model/run.ts'
 import { cadences, type ParsedSchedule } from '../model/schedule.ts'
 import type { SnapshotStatuses } from '../planner/goodness.ts'
+import { scheduledImage } from '../planner/ownership.ts'
 import { planRetention, type RetentionPlan } from '../planner/retention.ts'
 import { deleteImage, finishDeletion } from './deletion.ts'
-import { reserveMs, type Cloud, type Ports, type Tick } from './ports.ts'
+import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
 import { fieldsOf, recordTrouble, settle, type Observation } from './settle.ts'
 import { writeState } from './state.ts'
 
@@ -68,6 +69,7 @@ export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
         if (hasCode(error)) {
           summary.unreachable += 1
           ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
+          await tellOfTrouble(inFlight.runs.filter(({ cloud }) => cloud === name), error, parsed, { tick, ports, summary })
         } else {
           summary.faults += 1
           ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
@@ -104,8 +106,12 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   summary.clouds += 1
   const cloud = await ports.clouds.open(name, tick.timeLeftMs)
   const listed = daily || runs.length > 0 ? await listMarked(cloud) : []
-  const statuses = deletions.length > 0 || listed.some((image) => volumeSnapshots(image).kind === 'snapshots') ? await listSnapshots(name, cloud, ports) : undefined
-  const observed: Observation = { cloud, images: new Map(listed.map((image) => [image.id, image])), statuses }
+  let statuses: Promise<SnapshotStatuses | undefined> | undefined
+  const observed: Observation = {
+    cloud,
+    images: new Map(listed.map((image) => [image.id, image])),
+    statuses: () => (statuses ??= listSnapshots(name, cloud, ports)),
+  }
 
   const good = await settleAll(runs, observed, work, invocation)
   await finishDeletions(deletions, observed, invocation)
@@ -113,8 +119,13 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
 
   const schedules = work.parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : []))
   const existing = new Set(work.parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key)))
-  const done = await carryOut(planRetention([...observed.images.values()], schedules, existing, cloud.project, statuses), cloud, invocation)
-  if (done && !ports.dryRun) await ports.runs.recordPrune(name, tick.now)
+  const images = [...observed.images.values()]
+  const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')
+  const known = backed ? await observed.statuses() : undefined
+  const done = await carryOut(planRetention(images, schedules, existing, cloud.project, known), cloud, invocation)
+  // What was not finished is due again at the next tick.
+  const finished = done && (!backed || known !== undefined)
+  if (!ports.dryRun) await ports.runs.recordPrune(name, finished ? tick.now : new Date(tick.now.getTime() - dailyMs))
 }
 
 /** A cloud that was never pruned has nothing to prune yet: its day begins now. */
@@ -145,7 +156,7 @@ async function listSnapshots(name: string, cloud: Cloud, ports: Ports): Promise<
 /** @returns how many runs became good. */
 async function settleAll(runs: readonly Run[], observed: Observation, work: Work, invocation: Invocation): Promise<number> {
   const { tick, ports, summary } = invocation
-  const items = new Map(work.parsed.map((item) => (item.valid ? item.schedule : item.invalid)).map((item) => [item.key, item]))
+  const items = itemsOf(work.parsed)
   const limit = pLimit(concurrentRuns)
   let good = 0
   await Promise.all(
@@ -162,8 +173,7 @@ async function settleAll(runs: readonly Run[], observed: Observation, work: Work
         })
         summary[outcome] += 1
         if (outcome === 'good') good += 1
-        const item = items.get(run.schedule)
-        if (item) await writeState(item, change, ports)
+        if (!(await showOf(run, change, items, ports))) summary.faults += 1
       }).catch((error: unknown) => {
         ports.log.error('a run could not be recorded', { ...fieldsOf(run), error })
         summary.faults += 1
@@ -173,12 +183,51 @@ async function settleAll(runs: readonly Run[], observed: Observation, work: Work
   return good
 }
 
+type Items = ReadonlyMap<string, Parameters<typeof writeState>[0]>
+
+function itemsOf(parsed: readonly ParsedSchedule[]): Items {
+  return new Map(parsed.map((item) => (item.valid ? item.schedule : item.invalid)).map((item) => [item.key, item]))
+}
+
+/** Shows in a run's item what became of it; a problem only while no later run is there to have its own. */
+async function showOf(run: Run, change: StateChange, items: Items, ports: Ports): Promise<boolean> {
+  const item = items.get(run.schedule)
+  if (!item) return true
+  const { lastRun } = item.state
+  const { problem: _problem, next: _next, ...lasting } = change
+  return writeState(item, lastRun === undefined || lastRun.period === run.period ? change : lasting, ports)
+}
+
+/** A cloud that cannot be entered keeps its runs from being settled; their items say so, and one event for each. */
+async function tellOfTrouble(runs: readonly Run[], problem: Problem, parsed: readonly ParsedSchedule[], { ports, summary }: Invocation): Promise<void> {
+  const items = itemsOf(parsed)
+  const limit = pLimit(concurrentRuns)
+  await Promise.all(
+    runs.map((run) =>
+      limit(async () => {
+        const { change } = await recordTrouble(run, problem, ports)
+        if (run.problem?.message !== problem.message) {
+          const { cloud, server, serverName, schedule, period, attempt } = run
+          const reason = { code: problem.code, message: problem.message }
+          ports.events.publish({ type: 'Scheduled Image Failed', cloud, schedule, period, attempt, server: { id: server, name: serverName }, reason })
+        }
+        await showOf(run, change, items, ports)
+      }).catch((error: unknown) => {
+        ports.log.error('a run could not be recorded', { ...fieldsOf(run), error })
+        summary.faults += 1
+      }),
+    ),
+  )
+}
+
 async function finishDeletions(deletions: readonly Deletion[], { cloud, statuses }: Observation, { tick, ports, summary }: Invocation): Promise<void> {
-  if (statuses === undefined || ports.dryRun) return
+  if (deletions.length === 0 || ports.dryRun) return
+  const known = deletions.some(({ snapshots }) => snapshots.length > 0) ? await statuses() : new Map<string, string>()
+  if (known === undefined) return
   for (const deletion of deletions) {
     if (tick.timeLeftMs() < reserveMs) return
     try {
-      summary.left += await finishDeletion(deletion, statuses, cloud, ports)
+      summary.left += await finishDeletion(deletion, known, cloud, ports)
     } catch (error) {
       ports.log.error('a deletion was not finished', { cloud: deletion.cloud, server: deletion.server, image: deletion.image, error })
       if (!hasCode(error)) summary.faults += 1
@@ -189,6 +238,8 @@ async function finishDeletions(deletions: readonly Deletion[], { cloud, statuses
 /** @returns whether all plans were carried out, or at least tried. */
 async function carryOut(plans: readonly RetentionPlan[], cloud: Cloud, { tick, ports, summary }: Invocation): Promise<boolean> {
   let finished = true
+  // A person may have protected it, or taken the mark away, since it was listed.
+  const isStillDoomed = (image: Image) => !image.protected && scheduledImage(image, cloud.project) !== undefined
   const limit = pLimit(concurrentPools)
   await Promise.all(
     plans.map((plan) =>
@@ -208,7 +259,7 @@ async function carryOut(plans: readonly RetentionPlan[], cloud: Cloud, { tick, p
               finished = false
               return
             }
-            if (await deleteImage({ image, snapshots, ...fields }, cloud, ports)) {
+            if (await deleteImage({ image, snapshots, ...fields }, isStillDoomed, cloud, ports)) {
               deleted.push(image)
               ports.log.info(`deleted ${image.name}: ${reason}`, { ...fields, image: image.id })
             } else summary.left += 1

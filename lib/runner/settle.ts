@@ -1,11 +1,11 @@
 import type { Problem } from '../model/errors.ts'
-import { marks, sealTag, type Image } from '../model/image.ts'
-import type { Run } from '../model/run.ts'
+import { marks, sealTag, volumeSnapshots, type Image } from '../model/image.ts'
+import type { Deletion, Run } from '../model/run.ts'
 import { retryAt } from '../planner/due.ts'
 import { followUp, followUpStuck, type FollowUp } from '../planner/follow-up.ts'
 import type { SnapshotStatuses } from '../planner/goodness.ts'
 import { countReferences, isImageOf, ownSnapshots, scheduledImage } from '../planner/ownership.ts'
-import { deleteImage } from './deletion.ts'
+import { deleteLeftover } from './deletion.ts'
 import type { Cloud, Ports, StateChange, Tick } from './ports.ts'
 
 /** What was seen of one cloud at the beginning of an invocation. */
@@ -13,8 +13,8 @@ export interface Observation {
   readonly cloud: Cloud
   /** Every image of the project that carries our mark, by id. */
   readonly images: Map<string, Image>
-  /** Undefined when Cinder's listing could not be had, or was not needed. */
-  readonly statuses: SnapshotStatuses | undefined
+  /** Cinder's snapshots, listed at the first call; undefined when they could not be had. */
+  readonly statuses: () => Promise<SnapshotStatuses | undefined>
 }
 
 export type Outcome = 'good' | 'failed' | 'waiting'
@@ -32,9 +32,12 @@ export interface Settled {
  * Each step can be repeated, so an invocation that dies between two of them is simply followed by the next one.
  */
 export async function settle(run: Run, observed: Observation, tick: Tick, ports: Ports): Promise<Settled> {
-  const { cloud, images, statuses } = observed
-  const image = await imageOf(run, observed)
-  const first = followUp(run, image, cloud.project, statuses, ports.clock())
+  const { cloud, images } = observed
+  const judge = async (image: Image | undefined) => {
+    const statuses = image && volumeSnapshots(image).kind === 'snapshots' ? await observed.statuses() : undefined
+    return followUp(run, image, cloud.project, statuses, ports.clock())
+  }
+  const first = await judge(await imageOf(run, observed))
   if (first.kind === 'adopt') {
     const saving: Run = { ...run, status: 'saving', image: first.image.id }
     ports.log.info('the image whose answer was lost is there', fieldsOf(saving))
@@ -42,9 +45,14 @@ export async function settle(run: Run, observed: Observation, tick: Tick, ports:
     return { outcome: 'waiting', change: {} }
   }
   let decision: Exclude<FollowUp, { kind: 'adopt' }> = first
-  if (decision.kind === 'wait' && decision.stuck && image) {
+  if (first.kind === 'wait' && first.stuck) {
     const server = await cloud.compute.getServer(run.server)
-    decision = followUpStuck(run, image, cloud.project, decision.stuck, server === undefined || server.taskState === null)
+    const idle = server === undefined || server.taskState === null
+    // Looked at again: the listing is older than the server, and the image may have become good in between.
+    const image = await cloud.image.getImage(run.image!)
+    const now = await judge(image)
+    if (now.kind === 'wait' && now.stuck && image) decision = followUpStuck(run, image, cloud.project, now.stuck, idle)
+    else if (now.kind !== 'adopt') decision = now
   }
   if (ports.dryRun) {
     ports.log.info(`dry run: would settle as ${decision.kind}`, fieldsOf(run))
@@ -67,7 +75,8 @@ export async function settle(run: Run, observed: Observation, tick: Tick, ports:
 /** Undefined means that Glance says 404: absence from a listing proves nothing. */
 async function imageOf(run: Run, { cloud, images }: Observation): Promise<Image | undefined> {
   if (run.image !== undefined) return images.get(run.image) ?? cloud.image.getImage(run.image)
-  return images.values().find((image) => isImageOf(run, image, cloud.project))
+  // The first one: a later snapshot of a server that was rebuilt from it has inherited the id of its run.
+  return [...images.values()].filter((image) => isImageOf(run, image, cloud.project)).toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime())[0]
 }
 
 /** Seals an `active` image: what is changed earlier is lost when the upload ends (lab finding, §1). */
@@ -92,22 +101,33 @@ async function recordGood(run: Run, { image, kept, notice }: Extract<FollowUp, {
 
 async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'failed' }>, observed: Observation, tick: Tick, ports: Ports): Promise<Settled> {
   const { problem, leftover } = decision
-  if (leftover) {
-    const snapshots = ownSnapshots(leftover, countReferences(observed.images.values()))
-    await deleteImage({ image: leftover, snapshots, cloud: run.cloud, server: run.server, schedule: run.schedule }, observed.cloud, ports)
-  }
   const { image: _image, ...rest } = run
   const again = retryAt(run.attempt, problem.code, tick.now)
+  const deletion = leftover && deletionOf(run, leftover, observed, ports)
+  if (deletion) await ports.runs.putDeletion(deletion)
+  // Nothing is deleted of a run that another invocation has found good meanwhile.
   if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
   ports.log.warn(problem.message, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
   ports.events.publish({ type: 'Scheduled Image Failed', ...subjectOf(run), reason: problem })
+  if (deletion) await deleteLeftover(deletion, observed.cloud, ports)
   const next = again < run.until ? again : run.until
   return { outcome: 'failed', change: { problem: problem.message, next: next.toISOString() } }
 }
 
+function deletionOf(run: Run, leftover: Image, { images }: Observation, ports: Ports): Deletion {
+  const { cloud, server, schedule, period, runId } = run
+  const snapshots = ownSnapshots(leftover, countReferences(images.values()))
+  return { cloud, server, schedule, image: leftover.id, snapshots, startedAt: ports.clock(), leftoverOf: { period, runId } }
+}
+
 async function recordWait(run: Run, { reason, problem }: Extract<FollowUp, { kind: 'wait' }>, ports: Ports): Promise<Settled> {
   ports.log.info(`not settled yet: ${reason}`, fieldsOf(run))
-  return problem ? recordTrouble(run, problem, ports) : { outcome: 'waiting', change: {} }
+  if (problem) return recordTrouble(run, problem, ports)
+  if (!run.problem?.code.startsWith('CLOUD_')) return { outcome: 'waiting', change: {} }
+  // The cloud can be entered again.
+  const { problem: _problem, ...rest } = run
+  await ports.runs.advance(run, rest)
+  return { outcome: 'waiting', change: { problem: undefined } }
 }
 
 /** Shows a person what keeps a run from being settled; the run stays in flight. */

@@ -4,6 +4,8 @@ import { runKeyText, type RunKey } from '../model/run.ts'
 import { invalidSentence, type Cadence, type InvalidSchedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import { decideDue, turnsAt, type Decision } from '../planner/due.ts'
+import type { Turn } from '../planner/calendar.ts'
+import { stuckAfterMs } from '../planner/follow-up.ts'
 import { indexServers, refusalOf, selectServer } from '../planner/selection.ts'
 import type { Cloud, Ports, Tick } from './ports.ts'
 import { recordMissed, start, type Due, type Invocation, type Item, type SnapshotSummary, type Startable } from './start.ts'
@@ -31,7 +33,7 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
     waiting: 0, claimedElsewhere: 0, unreachable: 0, planned: 0, faults: 0,
   }
   const items: Item[] = []
-  const states: Promise<void>[] = []
+  const states: Promise<boolean>[] = []
 
   for (const parsed of await ports.schedules.query(cadence)) {
     summary.schedules += 1
@@ -52,7 +54,7 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
   const invocation: Invocation = { tick, ports, summary }
   const candidates: Candidate[] = []
   for (const item of items.filter(({ server }) => server === undefined)) {
-    const turns = turnsAt(item.schedule, undefined, item.since, tick.now)
+    const turns = turnsAt(item.schedule, undefined, tick.now)
     if (item.schedule.onEnable === 'now' || turns.current.startsAt >= item.since) candidates.push({ item })
     else {
       summary.notDue += 1
@@ -69,28 +71,30 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
   await Promise.all([...clouds].map(([cloud, theirs]) => snapshotCloud(cloud, theirs, invocation)))
 
   const limit = pLimit(concurrentStarts)
-  await Promise.all([...states, ...items.map((item) => limit(() => writeState(item.schedule, item.change, ports)))])
+  const written = await Promise.all([...states, ...items.map((item) => limit(() => writeState(item.schedule, item.change, ports)))])
+  summary.faults += written.filter((success) => !success).length
   return summary
 }
 
 /** Decides about items whose server's id is known; reads their runs, and asks nothing of OpenStack. */
 async function decide(items: readonly Item[], { tick, ports }: Invocation): Promise<{ item: Item; decision: Decision }[]> {
   const keyed = items.map((item) => {
-    const turns = turnsAt(item.schedule, item.server, item.since, tick.now)
-    const key = (period: string): RunKey => ({ server: item.server!, schedule: item.schedule.key, period })
-    return { item, turns, current: key(turns.current.period), previous: turns.previous && key(turns.previous.period) }
+    const turns = turnsAt(item.schedule, item.server, tick.now)
+    const key = ({ period }: Turn): RunKey => ({ server: item.server!, schedule: item.schedule.key, period })
+    return { item, turns, current: key(turns.current), previous: key(turns.previous) }
   })
   const current = await ports.runs.get(keyed.map((entry) => entry.current))
-  const previousKeys = keyed.flatMap((entry) => (current.has(runKeyText(entry.current)) || !entry.previous ? [] : [entry.previous]))
-  const previous = await ports.runs.get(previousKeys)
+  const previous = await ports.runs.get(keyed.filter((entry) => !current.has(runKeyText(entry.current))).map((entry) => entry.previous))
   return keyed.map((entry) => {
-    const runs = {
-      current: current.get(runKeyText(entry.current)),
-      previous: entry.previous && previous.get(runKeyText(entry.previous)),
-    }
+    const { item, turns } = entry
+    const runs = { current: current.get(runKeyText(entry.current)), previous: previous.get(runKeyText(entry.previous)) }
+    const decision = decideDue(item.schedule, item.server!, turns, runs, item.since, tick.now)
     // The item shows the problem of the run that counts now, whichever function found it.
-    entry.item.change.problem = runs.current?.status === 'good' ? undefined : runs.current?.problem?.message
-    return { item: entry.item, decision: decideDue(entry.item.schedule, entry.turns, runs, entry.item.since, tick.now) }
+    item.change.problem = runs.current?.status === 'good' ? undefined : runs.current?.problem?.message
+    if (decision.kind === 'not due' && decision.reason === 'the image of the previous period is still being made') {
+      item.change.problem = runs.previous?.problem?.message ?? `The image of ${turns.previous.period} is still being made, and that of ${turns.current.period} waits for it.`
+    }
+    return { item, decision }
   })
 }
 
@@ -98,7 +102,7 @@ async function leave(item: Item, decision: Extract<Decision, { kind: 'not due' }
   invocation.summary.notDue += 1
   item.change.next = decision.next.toISOString()
   invocation.ports.log.debug(`not due: ${decision.reason}`, { cloud: item.schedule.cloud, schedule: item.schedule.key, server: item.server! })
-  await recordMissed(decision, invocation)
+  await recordMissed(item, decision, invocation)
 }
 
 /** Snapshots one cloud's due servers, stalest first. */
@@ -113,12 +117,12 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], inv
     } catch (error) {
       if (!hasCode(error)) throw error
       ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
-      await startAll(undefined, candidates.flatMap((candidate) => refused(candidate, error, invocation)), invocation)
+      await startAll(undefined, candidates.flatMap((candidate) => refused(candidate, error, 'cloud', invocation)), invocation)
       return
     }
     const due = stalestFirst(await resolve(candidates, name, servers, invocation))
     if (due.length === 0) return
-    let free = cloud.maxInFlight - (await ports.runs.countInFlight(name))
+    let free = cloud.maxInFlight - (await ports.runs.countInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs)))
     const startable = due.filter(({ item, server, refusal }) => {
       if (refusal) return true
       free -= 1
@@ -142,7 +146,7 @@ async function resolve(candidates: readonly Candidate[], cloud: string, servers:
   for (const candidate of candidates) {
     const { item, decision } = candidate
     const server = selectServer(item.schedule.server, index, cloud)
-    if ('code' in server) startable.push(...refused(candidate, server, invocation))
+    if ('code' in server) startable.push(...refused(candidate, server, 'server', invocation))
     else if (decision && server.id === item.server) startable.push({ item, decision, server, refusal: refusalOf(server) })
     else undecided.push({ ...item, server: server.id })
   }
@@ -158,11 +162,12 @@ async function resolve(candidates: readonly Candidate[], cloud: string, servers:
  * A candidate whose cloud or server could not be reached. Its run is recorded as failed, so that the period is not
  * forgotten; where only a name is known there is no run to record, and the item alone says what is wrong.
  */
-function refused({ item, decision }: Candidate, problem: Problem, { ports, summary }: Invocation): Startable[] {
+function refused({ item, decision }: Candidate, problem: Problem, what: 'cloud' | 'server', { ports, summary }: Invocation): Startable[] {
   summary.unreachable += 1
   const { schedule, change } = item
-  if (decision && 'id' in schedule.server) {
-    const { id } = schedule.server
+  // The id that a name had is good enough while only the cloud is away, but not once the name means none or two.
+  if (decision && (what === 'cloud' || 'id' in schedule.server)) {
+    const id = item.server!
     const name = (decision.after ?? decision.missed)?.serverName ?? id
     return [{ item, decision, server: { id, name, status: 'UNKNOWN', taskState: null, attachedVolumes: 0 }, refusal: problem }]
   }
@@ -195,7 +200,7 @@ async function startAll(cloud: Cloud | undefined, startable: readonly Startable[
   )
 }
 
-async function reportInvalid(invalid: InvalidSchedule, ports: Ports): Promise<void> {
+async function reportInvalid(invalid: InvalidSchedule, ports: Ports): Promise<boolean> {
   const sentence = invalidSentence(invalid)
   ports.log.warn(`invalid schedule: ${sentence}`, { cloud: invalid.cloud, schedule: invalid.key, faults: invalid.faults })
   if (invalid.state.problem !== sentence) {
@@ -203,5 +208,5 @@ async function reportInvalid(invalid: InvalidSchedule, ports: Ports): Promise<vo
       type: 'Schedule Invalid', cloud: invalid.cloud, schedule: invalid.key, reason: { code: 'SCHEDULE_INVALID', message: sentence },
     })
   }
-  await writeState(invalid, { problem: sentence, next: undefined }, ports)
+  return writeState(invalid, { problem: sentence, next: undefined }, ports)
 }

@@ -2,6 +2,7 @@ import { hasCode, type Problem } from '../model/errors.ts'
 import type { Run } from '../model/run.ts'
 import type { Schedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
+import type { Turn } from '../planner/calendar.ts'
 import { retryAt, type Decision } from '../planner/due.ts'
 import { imageMetadata, imageName } from '../planner/naming.ts'
 import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
@@ -87,7 +88,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
     ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}`, fields)
     return
   }
-  await recordMissed(decision, invocation)
+  await recordMissed(item, decision, invocation)
   if (!(await ports.runs.claim(claimed, decision.after))) {
     summary.claimedElsewhere += 1
     ports.log.info('another invocation has claimed this run', fields)
@@ -148,16 +149,30 @@ async function recordFailure(claimed: Run, problem: Problem & { requestId?: stri
 }
 
 /** Tells a person of a period that ended without a good image. */
-export async function recordMissed({ missed }: Decision, { ports, summary }: Invocation): Promise<void> {
-  if (!missed || ports.dryRun) return
-  if (!(await ports.runs.advance(missed, { ...missed, status: 'missed' }))) return
+export async function recordMissed(item: Item, { missed, unattempted }: Decision, invocation: Invocation): Promise<void> {
+  const { ports, summary } = invocation
+  if (ports.dryRun || (!missed && !unattempted)) return
+  const run: Run = missed ? { ...missed, status: 'missed' } : neverAttempted(item, unattempted!, invocation)
+  const written = missed ? await ports.runs.advance(missed, run) : await ports.runs.claim(run, undefined)
+  if (!written) return
   summary.missed += 1
-  const reason = missed.problem ?? { code: 'CLOUD_ERROR', message: 'No attempt succeeded.' }
-  ports.log.error(`missed: period ${missed.period} ended without a good image. ${reason.message}`, {
-    cloud: missed.cloud, server: missed.server, serverName: missed.serverName, schedule: missed.schedule, period: missed.period, code: reason.code,
+  const reason = run.problem ?? { code: 'NOT_ATTEMPTED', message: 'No attempt succeeded.' }
+  ports.log.error(`missed: period ${run.period} ended without a good image. ${reason.message}`, {
+    cloud: run.cloud, server: run.server, serverName: run.serverName, schedule: run.schedule, period: run.period, code: reason.code,
   })
   ports.events.publish({
-    type: 'Scheduled Image Missed', cloud: missed.cloud, schedule: missed.schedule, period: missed.period, attempt: missed.attempt,
-    server: { id: missed.server, name: missed.serverName }, reason,
+    type: 'Scheduled Image Missed', cloud: run.cloud, schedule: run.schedule, period: run.period, attempt: run.attempt,
+    server: { id: run.server, name: run.serverName }, reason,
   })
+}
+
+/** A record of a period that passed without any attempt, so that it is told of once. */
+function neverAttempted({ schedule, server }: Item, { period, startsAt }: Turn, { tick, ports }: Invocation): Run {
+  const at = ports.clock()
+  const message = 'No attempt was made: the timers did not fire, an earlier image was still being made, or no slot of max_in_flight was free.'
+  return {
+    cloud: schedule.cloud, server: server!, serverName: server!, schedule: schedule.key, period,
+    status: 'missed', runId: ports.newId(), attempt: 1, scheduledFor: startsAt, until: tick.now, startedAt: at, leaseUntil: at,
+    attachedVolumes: 0, imageName: '', problem: { code: 'NOT_ATTEMPTED', message },
+  }
 }

@@ -4,20 +4,21 @@ import type { Ports, StateChange } from './ports.ts'
 /**
  * Writes what changed of an item's `state`, and nothing when nothing did: most ticks change nothing.
  *
- * A state that cannot be written is logged and no more: it is what people read, and never what a decision about an
- * image rests on.
+ * @returns false when it could not be written; that is logged.
  */
 export async function writeState(
   schedule: { readonly cadence: string; readonly name: string; readonly key: string; readonly state: ScheduleState },
   change: StateChange,
   ports: Pick<Ports, 'schedules' | 'log' | 'dryRun'>,
-): Promise<void> {
+): Promise<boolean> {
   const changed = Object.entries(change).filter(([field, value]) => !same(schedule.state[field as keyof ScheduleState], value))
-  if (changed.length === 0 || ports.dryRun) return
+  if (changed.length === 0 || ports.dryRun) return true
   try {
-    await ports.schedules.writeState(schedule, schedule.state, Object.fromEntries(changed))
+    await ports.schedules.writeState(schedule, Object.fromEntries(changed))
+    return true
   } catch (error) {
-    ports.log.warn('state could not be written', { schedule: schedule.key, error })
+    ports.log.error('state could not be written', { schedule: schedule.key, error })
+    return false
   }
 }
 

@@ -84,17 +84,17 @@ test('the index holds what is in flight, and forgets it when it is settled', asy
   const starting = fresh()
   await table.claim(starting, undefined)
   expect(mine((await table.inFlight()).runs)).toEqual([starting])
-  expect(await table.countInFlight(`cloud-${period}`)).toBe(1)
+  expect(await table.countInFlight(`cloud-${period}`, new Date(0))).toBe(1)
   await table.advance(starting, { ...starting, status: 'good' })
   expect(mine((await table.inFlight()).runs)).toEqual([])
-  expect(await table.countInFlight(`cloud-${period}`)).toBe(0)
+  expect(await table.countInFlight(`cloud-${period}`, new Date(0))).toBe(0)
 })
 
 test('a deletion is in flight until it is removed, and takes no slot of an image', async () => {
   const deletion = { cloud: `cloud-${period}`, server: web1, schedule: 'daily/web-1', image: id(period), snapshots: [id(101)], startedAt: new Date('2026-11-21T01:00:00Z') }
   await table.putDeletion(deletion)
   expect((await table.inFlight()).deletions).toEqual([deletion])
-  expect(await table.countInFlight(`cloud-${period}`)).toBe(0)
+  expect(await table.countInFlight(`cloud-${period}`, new Date(0))).toBe(0)
   await table.removeDeletion(deletion)
   expect((await table.inFlight()).deletions).toEqual([])
 })

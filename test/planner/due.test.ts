@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Run } from '../../lib/model/run.ts'
 import { decideDue, retryAt, turnsAt, type Decision } from '../../lib/planner/due.ts'
-import { run, schedule, web1 } from '../support/builders.ts'
+import { id, run, schedule, web1 } from '../support/builders.ts'
 
 const today = new Date('2026-11-21T01:00:00Z')
 const tomorrow = new Date('2026-11-22T01:00:00Z')
@@ -18,7 +18,7 @@ interface Given {
 function decided({ item = {}, since = longAgo, now = new Date('2026-11-21T08:00:00Z'), current, previous }: Given): Decision {
   const daily = schedule(item)
   const runs = { current: current && run(current), previous: previous && run({ period: '2026-11-20', ...previous }) }
-  return decideDue(daily, turnsAt(daily, web1, since, now), runs, since, now)
+  return decideDue(daily, web1, turnsAt(daily, web1, now), runs, since, now)
 }
 
 test.each<[sentence: string, given: Given, attempt: number]>([
@@ -49,6 +49,17 @@ test.each<[sentence: string, given: Given, reason: string, next: Date]>([
 test('a period that ended with a failed run is missed, once the next one has begun', () => {
   expect(decided({ previous: { status: 'failed' } })).toMatchObject({ kind: 'due', missed: { period: '2026-11-20', status: 'failed' } })
   expect(decided({ previous: { status: 'good' } })).not.toHaveProperty('missed')
+})
+
+test('a period in which nothing was attempted is lost, if the schedule counted and had run for this server before', () => {
+  const ran = (period: string, server = web1) => ({ state: { lastRun: { time: '2026-11-19T01:00:00Z', period, server } } })
+  const unattempted = { unattempted: { period: '2026-11-20' } }
+  expect(decided({ item: ran('2026-11-19') })).toMatchObject({ kind: 'due', ...unattempted })
+  expect(decided({ item: ran('2026-11-20') })).not.toHaveProperty('unattempted')
+  expect(decided({ item: ran('2026-11-19', id(7)) })).not.toHaveProperty('unattempted')
+  expect(decided({})).not.toHaveProperty('unattempted')
+  expect(decided({ item: ran('2026-11-19'), since: today })).not.toHaveProperty('unattempted')
+  expect(decided({ item: ran('2026-11-19'), previous: { status: 'missed' } })).not.toHaveProperty('unattempted')
 })
 
 test('a failure waits about 15 minutes, doubling to 4 hours; busy and an unreachable cloud wait 15 each time', () => {

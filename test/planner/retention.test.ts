@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { marks, type Image } from '../../lib/model/image.ts'
+import type { Schedule } from '../../lib/model/schedule.ts'
 import { planRetention } from '../../lib/planner/retention.ts'
-import { id, image, mapping, project, schedule, sealed, web2 } from '../support/builders.ts'
+import { id, image, mapping, project, schedule, sealed, web1, web2 } from '../support/builders.ts'
 
 const day = (n: number) => new Date(Date.UTC(2026, 10, n, 1))
 const plan = (images: readonly Image[], item: Record<string, unknown> = {}, statuses?: ReadonlyMap<string, string>, existing = ['daily/web-1']) =>
@@ -68,6 +69,15 @@ test('an image of a schedule that does not exist is in no plan, unless another a
   const old = sealed({ properties: { [marks.schedule]: 'weekly/web-1' } })
   expect(plan([old])).toEqual([])
   expect(plan([old], { adopts: ['weekly/web-1'] })).toMatchObject([{ schedule: 'daily/web-1', keep: [{ image: old }] }])
+})
+
+test("only images of the adopter's own server are adopted, and none that two schedules lay claim to", () => {
+  const of = (server: string) => sealed({ id: id(server === web1 ? 1 : 2), properties: { [marks.schedule]: 'weekly/old', [marks.server]: server } })
+  const adopter = (name: string, server: string) => schedule({ schedule: name, server, retention: 1, adopts: ['weekly/old'] })
+  const plans = (...schedules: Schedule[]) => planRetention([of(web1), of(web2)], schedules, new Set(), project, undefined).map((one) => [one.schedule, one.server])
+  expect(plans(adopter('a', web1))).toEqual([['daily/a', web1]])
+  expect(plans(adopter('a', web1), adopter('b', web2))).toEqual([['daily/a', web1], ['daily/b', web2]])
+  expect(plans(adopter('a', web1), adopter('b', web1))).toEqual([])
 })
 
 test('a schedule that exists, however broken its item is, cannot be adopted', () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { personIn } from '../../demo/person.ts'
 import { day, enable, imagesOf, runDays, scheduled, stateOf, useWorld } from '../support/fixture.ts'
 
 const fixture = useWorld()
@@ -230,4 +231,103 @@ test('case 37: an image that is pending for hours while its server works on it i
   expect((await stateOf(world, 'web-1'))['problem']).toMatch(
     /is not there after 8 hours: its status is queued\. The server is still working on it; if no image is being made, a cloud administrator has to reset/,
   )
+})
+
+test('a large image that becomes active between the listing and the look at its server is good, and not removed', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1', { metadata: { lab_upload: '23400' } })
+  await enable(service)
+  await service.tickAt(day(1))
+  world.setClock(day(1, '07:15:00'))
+  // The upload ends while prune is at work: just before it asks for the server.
+  const clockOf = world.openstack.fault({ service: 'compute', method: 'GET', path: new RegExp(`/servers/${id}$`), times: 1, then: { delayMs: 300 } })
+  const pruned = service.prune({ now: new Date(day(1, '07:15:00')), timeLeftMs: () => 300_000 })
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  world.setClock(day(1, '07:35:00'))
+  expect(await pruned).toMatchObject({ good: 1, failed: 0 })
+  clockOf()
+  expect(imagesOf(world, id)).toMatchObject([{ status: 'active', tags: ['scheduled-images'] }])
+})
+
+test('a period that waited for the image before it is told of, and so is one in which the timers did not fire', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1')
+  await enable(service)
+  await runDays(service, 1, 1)
+  world.openstack.setServer(id, { metadata: { lab_delay: '180000' } })
+  await runDays(service, 2, 3)
+  expect((await stateOf(world, 'web-1'))['problem']).toMatch(/^Image .* is not there after 24 hours/)
+  world.openstack.setServer(id, { metadata: {} })
+  for (const time of ['04:00:00', '04:15:00', '04:30:00']) await service.tickAt(day(4, time))
+  await runDays(service, 6, 6)
+  const missed = world.aws.events.filter(({ type }) => type === 'Scheduled Image Missed').map(({ detail }) => [detail['period'], (detail['reason'] as { code: string }).code])
+  expect(missed).toEqual([['2026-11-03', 'NOT_ATTEMPTED'], ['2026-11-05', 'NOT_ATTEMPTED']])
+  expect(imagesOf(world, id).map(({ properties }) => properties['scheduled_images__period'])).toEqual(['2026-11-02', '2026-11-04', '2026-11-06'])
+})
+
+test('the first run of a schedule that begins at once is missed as any other', async () => {
+  const { world, service } = fixture
+  await scheduled(world, 'web-1', { status: 'ERROR' }, { onEnable: 'now' })
+  await service.tickAt(day(1, '12:00:00'))
+  await service.tickAt(day(2))
+  expect(world.aws.events.filter(({ type }) => type === 'Scheduled Image Missed').map(({ detail }) => detail['period'])).toEqual(['2026-11-01'])
+})
+
+test('stuck servers do not keep the others of their cloud from their turn', async () => {
+  const { world, service } = fixture
+  for (let n = 0; n < 10; n += 1) await scheduled(world, `stuck-${n}`, { metadata: { lab_delay: '1000000' } }, { at: '00:45' })
+  const web = await scheduled(world, 'web-1')
+  await enable(service)
+  await service.tickAt(day(1, '00:45:00'))
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ waiting: 1 })
+  expect(await service.snapshotAt('daily', day(1, '07:00:00'))).toMatchObject({ waiting: 0, started: 1 })
+  await service.pruneAt(day(1, '07:15:00'))
+  expect(imagesOf(world, web.id)).toHaveLength(1)
+})
+
+test('an outage that begins while images are being made is told of in their items, once by event, and forgotten when it ends', async () => {
+  const { world, service } = fixture
+  await scheduled(world, 'web-1')
+  await enable(service)
+  await service.snapshotAt('daily', day(1))
+  const repair = world.openstack.fault({ service: 'image', then: { status: 503 } })
+  for (const time of ['01:15:00', '01:30:00', '01:45:00']) await service.tickAt(day(1, time))
+  expect((await stateOf(world, 'web-1'))['problem']).toMatch(/^Listing images was answered 503/)
+  expect(eventTypes().filter((type) => type === 'Scheduled Image Failed')).toHaveLength(1)
+  repair()
+  await service.tickAt(day(1, '02:00:00'))
+  expect(await stateOf(world, 'web-1')).not.toHaveProperty('problem')
+})
+
+test('a volume-backed image that a person hides while it is being made is settled all the same', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'db-1', { volumeBacked: true })
+  await enable(service)
+  await service.snapshotAt('daily', day(1))
+  world.setClock(day(1, '01:05:00'))
+  await personIn(world).image('PATCH', imagesOf(world, id)[0]!.id, [{ op: 'replace', path: '/os_hidden', value: true }])
+  expect(await service.pruneAt(day(1, '01:15:00'))).toMatchObject({ good: 1 })
+})
+
+test('a schedule that gives its server by name keeps account of the periods that an outage takes', async () => {
+  const { world, service } = fixture
+  await scheduled(world, 'by-name', {}, { server: 'by-name' })
+  await enable(service)
+  await runDays(service, 1, 1)
+  const repair = world.openstack.fault({ service: 'identity', then: { status: 503 } })
+  await runDays(service, 2, 2)
+  repair()
+  await runDays(service, 3, 3)
+  expect(world.aws.events.filter(({ type }) => type === 'Scheduled Image Missed').map(({ detail }) => detail['period'])).toEqual(['2026-11-02'])
+})
+
+test('a catalog with something that is no URL is that problem, and a failed run', async () => {
+  const { world, service } = fixture
+  await scheduled(world, 'web-1')
+  await enable(service)
+  const catalog = ['compute', 'image', 'volumev3'].map((type) => ({ type, endpoints: [{ interface: 'public', region_id: 'RegionOne', url: 'not a url' }] }))
+  const token = { expires_at: '2026-11-02T00:00:00Z', project: { id: world.project.id }, catalog }
+  world.openstack.fault({ service: 'identity', method: 'POST', then: { body: { token } } })
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ failed: 1, faults: 0 })
+  expect((await stateOf(world, 'web-1'))['problem']).toBe("The catalog's URL of the compute service is not one; set an endpoint override.")
 })

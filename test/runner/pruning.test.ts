@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { personIn } from '../../demo/person.ts'
 import { day, enable, imagesOf, runDays, scheduled, useWorld } from '../support/fixture.ts'
 import { serviceIn } from '../support/service.ts'
 
@@ -165,4 +166,57 @@ test('a dry run plans and logs, and changes nothing anywhere', async () => {
     'dry run: would delete Daily-web-1-TIME: a newer good image is kept',
   ])
   expect(periodsOf(id)).toEqual(['01', '02', '03'])
+})
+
+test('an image that a person protects between the listing and the delete stays', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'db-1', { volumeBacked: true }, { retention: 1 })
+  await enable(service)
+  await runDays(service, 1, 1)
+  const first = imagesOf(world, id)[0]!
+  await service.tickAt(day(2))
+  world.setClock(day(2, '01:15:00'))
+  world.openstack.fault({ service: 'image', method: 'PATCH', times: 1, then: { delayMs: 300 } })
+  const pruned = service.prune({ now: new Date(day(2, '01:15:00')), timeLeftMs: () => 300_000 })
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  await personIn(world).image('PATCH', first.id, [{ op: 'remove', path: '/org.openstack__1__created_by' }])
+  expect(await pruned).toMatchObject({ deleted: 0 })
+  expect([periodsOf(id), world.openstack.snapshots().length]).toEqual([['01', '02'], 2])
+  expect((await world.runs()).filter(({ run }) => String(run).startsWith('deletion#'))).toEqual([])
+})
+
+test('a leftover is not deleted of a run that another invocation found good meanwhile', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'db-1', { volumeBacked: true })
+  await enable(service)
+  await service.snapshotAt('daily', day(1))
+  world.setClock(day(1, '01:15:00'))
+  // One invocation reads a Cinder that says error, while another reads the truth and is done first.
+  const [snapshot] = world.openstack.snapshots()
+  world.openstack.fault({ service: 'block-storage', method: 'GET', path: /snapshots/, times: 1, then: { delayMs: 400, body: { snapshots: [{ id: snapshot!.id, status: 'error' }] } } })
+  const mistaken = service.prune({ now: new Date(day(1, '01:15:00')), timeLeftMs: () => 300_000 })
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(await serviceIn(world).pruneAt(day(1, '01:15:00'))).toMatchObject({ good: 1 })
+  expect(await mistaken).toMatchObject({ good: 0, failed: 0 })
+  await service.tickAt(day(1, '01:30:00'))
+  expect(imagesOf(world, id)).toMatchObject([{ status: 'active', tags: ['scheduled-images'] }])
+  expect(world.openstack.snapshots()).toHaveLength(1)
+  expect((await world.runs()).filter(({ run }) => String(run).startsWith('deletion#'))).toEqual([])
+})
+
+test('a prune that ran out of time goes on at the next tick', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1', {}, { retention: 3 })
+  await enable(service)
+  await runDays(service, 1, 3)
+  await world.editSchedule('daily', 'web-1', { retention: 1 })
+  await service.tickAt(day(4))
+  world.setClock(day(4, '01:15:00'))
+  // Time enough to settle, and none to delete.
+  const patches = () => world.openstack.requests.filter(({ method }) => method === 'PATCH').length
+  const before = patches()
+  await service.prune({ now: new Date(day(4, '01:15:00')), timeLeftMs: () => (patches() > before ? 20_000 : 300_000) })
+  expect(periodsOf(id)).toEqual(['01', '02', '03', '04'])
+  await service.pruneAt(day(4, '01:30:00'))
+  expect(periodsOf(id)).toEqual(['04'])
 })
