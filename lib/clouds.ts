@@ -17,10 +17,10 @@ interface Known {
 /** Clouds whose entries are in Parameter Store; parameter and token are kept from one tick to the next. */
 export class ParameterClouds implements Clouds {
   readonly #store: ParameterStore
-  readonly #edges: Pick<ConnectOptions, 'clock' | 'sleep'>
+  readonly #edges: Pick<ConnectOptions, 'clock' | 'sleep' | 'agent'>
   readonly #known = new Map<string, Known>()
 
-  constructor(store: ParameterStore, edges: Pick<ConnectOptions, 'clock' | 'sleep'>) {
+  constructor(store: ParameterStore, edges: Pick<ConnectOptions, 'clock' | 'sleep' | 'agent'>) {
     this.#store = store
     this.#edges = edges
   }

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import type { Agent } from 'node:http'
 import { Logger } from '@aws-lambda-powertools/logger'
+import { Metrics as EmbeddedMetrics, MetricUnit } from '@aws-lambda-powertools/metrics'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { SSMClient } from '@aws-sdk/client-ssm'
@@ -12,7 +14,7 @@ import { SchedulesTable } from './aws/schedules-table.ts'
 import type { ParameterClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
 import type { Cadence } from './model/schedule.ts'
-import type { Log, Ports, Tick } from './runner/ports.ts'
+import type { Log, Metrics, Ports, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
 import { snapshot } from './runner/snapshot.ts'
 import type { SnapshotSummary } from './runner/start.ts'
@@ -37,6 +39,9 @@ export interface Edges {
   /** How long a retry of a read waits is real time; a simulated one need not. */
   readonly sleep: (ms: number) => Promise<void>
   readonly log: Log
+  readonly metrics: Metrics
+  /** How requests over plain HTTP leave the process. */
+  readonly agent: Agent
 }
 
 /** The environment of the functions; serverless.yml sets it. */
@@ -46,11 +51,12 @@ const environment = z.object({
   CLOUDS_PATH: z.string().regex(/\/$/),
   EVENT_BUS: z.string().min(1),
   DRY_RUN: z.stringbool().default(false),
+  MAX_DELETES: z.coerce.number().int().min(0).default(100),
   LOG_LEVEL: z.string().toUpperCase().pipe(z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR'])).default('INFO'),
 })
 
 /** AWS answers in milliseconds; a connection that died while a Lambda was frozen must not use up the invocation. */
-const requestHandler = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true }
+const requestTimeouts = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true }
 
 let service: Service | undefined
 
@@ -66,14 +72,16 @@ export function wired(edges: Partial<Edges> = {}): Service {
 }
 
 /** Builds a service of its own; {@link wired} is what the functions share. */
-export function wire({ env, clock, newId, sleep, log: givenLog }: Omit<Edges, 'log' | 'sleep'> & Partial<Pick<Edges, 'log' | 'sleep'>>): Service {
+export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Service {
   const parsed = environment.safeParse(env)
   if (!parsed.success) {
     const names = parsed.error.issues.map(({ path }) => path.join()).join(', ')
     throw new ScheduledImagesError('CONFIGURATION_INVALID', `The environment variables ${names} are missing or malformed; serverless.yml sets them.`)
   }
   const settings = parsed.data
-  const log = givenLog ?? jsonLog(settings.LOG_LEVEL)
+  const log = given.log ?? jsonLog(settings.LOG_LEVEL)
+  const metrics = given.metrics ?? embeddedMetrics()
+  const requestHandler = { ...requestTimeouts, ...(agent && { httpAgent: agent }) }
   const dynamodb = DynamoDBDocumentClient.from(new DynamoDBClient({ requestHandler }), {
     marshallOptions: { removeUndefinedValues: true },
     // A number that people typed with too many digits must not make its whole page unreadable.
@@ -88,15 +96,17 @@ export function wire({ env, clock, newId, sleep, log: givenLog }: Omit<Edges, 'l
     clouds: {
       open: async (name, timeLeftMs) => {
         // Most ticks have nothing to do, and half of a cold start would be spent on what only the others need.
-        clouds ??= import('./clouds.ts').then((module) => new module.ParameterClouds(parameters, { clock, ...(sleep && { sleep }) }))
+        clouds ??= import('./clouds.ts').then((module) => new module.ParameterClouds(parameters, { clock, ...(sleep && { sleep }), ...(agent && { agent }) }))
         return (await clouds).open(name, timeLeftMs)
       },
     },
     events: settings.DRY_RUN ? { publish: () => {} } : events,
+    metrics,
     log,
     clock,
     newId,
     dryRun: settings.DRY_RUN,
+    maxDeletes: settings.MAX_DELETES,
   }
   return {
     log,
@@ -115,5 +125,16 @@ function jsonLog(logLevel: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'): Log {
     info: (message, fields = {}) => logger.info(message, fields),
     warn: (message, fields = {}) => logger.warn(message, fields),
     error: (message, fields = {}) => logger.error(message, fields),
+  }
+}
+
+/** CloudWatch's embedded metric format: a line of JSON for each count, in the function's log. */
+function embeddedMetrics(): Metrics {
+  const metrics = new EmbeddedMetrics({ namespace: 'ScheduledImages', serviceName: 'scheduled-images' })
+  return {
+    count: (name, value) => {
+      metrics.addMetric(name, MetricUnit.Count, value)
+      metrics.publishStoredMetrics()
+    },
   }
 }

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import {
   BatchGetCommand, DeleteCommand, GetCommand, paginateQuery, paginateScan, PutCommand, type DynamoDBDocumentClient,
 } from '@aws-sdk/lib-dynamodb'
-import { deletionSchema, runKeyText, runSchema, type Deletion, type Run, type RunKey } from '../model/run.ts'
+import { deletionSchema, runKeyText, runSchema, sweepSchema, type Deletion, type Run, type RunKey, type Sweep } from '../model/run.ts'
 
 /** What BatchGetItem takes at once. */
 const keysPerBatch = 100
@@ -17,16 +17,17 @@ const index = 'in-flight'
 export type OnUnreadable = (message: string, fields: Record<string, unknown>) => void
 
 /**
- * The runs table: partition key `server`, sort key `run`. It holds three kinds of records:
+ * The runs table: partition key `server`, sort key `run`. It holds four kinds of records:
  *
  * | server | run | what |
  * | --- | --- | --- |
  * | UUID | `<period>#<cadence>/<schedule>` | a run |
  * | UUID | `deletion#<image>` | a deletion that is not finished |
+ * | UUID | `sweep#<run id>` | a failed attempt, to be cleaned up after |
  * | `cloud#<name>` | `prune` | when that cloud was last pruned |
  *
- * Its sparse index `in-flight` (partition `inFlight`, the cloud; sort `startedAt`) holds the runs in flight and the
- * deletions, and nothing else.
+ * Its sparse index `in-flight` (partition `inFlight`, the cloud; sort `startedAt`) holds the runs in flight, the
+ * deletions and the sweeps, and nothing else.
  */
 export class RunsTable {
   readonly #table: string
@@ -50,9 +51,9 @@ export class RunsTable {
     return new Map(runs.flat().map((run) => [runKeyText(run), run]))
   }
 
-  async #batch(keys: Record<string, unknown>[]): Promise<Run[]> {
+  async #batch(keys: Key[]): Promise<Run[]> {
     const runs: Run[] = []
-    let left = keys
+    let left: Record<string, unknown>[] = keys.map((key) => ({ ...key }))
     for (let attempt = 1; left.length > 0; attempt += 1) {
       if (attempt > mostBatchAttempts) throw new Error(`The runs table is throttled: ${left.length} of ${keys.length} runs could not be read.`)
       if (attempt > 1) await setTimeout(50 * 2 ** attempt)
@@ -108,8 +109,8 @@ export class RunsTable {
         TableName: this.#table,
         IndexName: index,
         KeyConditionExpression: '#inFlight = :cloud AND #startedAt > :since',
-        FilterExpression: 'attribute_exists(#runId)',
-        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#startedAt': 'startedAt', '#runId': 'runId' },
+        FilterExpression: 'attribute_exists(#status)',
+        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#startedAt': 'startedAt', '#status': 'status' },
         ExpressionAttributeValues: { ':cloud': cloud, ':since': since.toISOString() },
         Select: 'COUNT',
       },
@@ -122,25 +123,40 @@ export class RunsTable {
    * Reads all that is in flight. The index is sparse, so scanning it reads just that: one call, where a Query for each
    * cloud would be many, and would miss a cloud whose last schedule was deleted.
    */
-  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[] }> {
+  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[] }> {
     const items: Record<string, unknown>[] = []
     for await (const page of paginateScan({ client: this.#client }, { TableName: this.#table, IndexName: index })) items.push(...(page.Items ?? []))
-    const isDeletion = (item: Record<string, unknown>) => String(item['run']).startsWith('deletion#')
+    const kinds = Map.groupBy(items, (item) => /^(deletion|sweep)#/.exec(String(item['run']))?.[1] ?? 'run')
     return {
-      runs: this.#read(items.filter((item) => !isDeletion(item)), runSchema),
-      deletions: this.#read(items.filter(isDeletion), deletionSchema),
+      runs: this.#read(kinds.get('run') ?? [], runSchema),
+      deletions: this.#read(kinds.get('deletion') ?? [], deletionSchema),
+      sweeps: this.#read(kinds.get('sweep') ?? [], sweepSchema),
     }
   }
 
-  async putDeletion(deletion: Deletion): Promise<void> {
-    const { startedAt, ...rest } = deletion
-    await this.#client.send(
-      new PutCommand({ TableName: this.#table, Item: { ...rest, ...deletionKey(deletion), inFlight: deletion.cloud, startedAt: startedAt.toISOString() } }),
-    )
+  putDeletion(deletion: Deletion): Promise<void> {
+    return this.#putUnfinished(deletion, deletionKey(deletion))
   }
 
-  async removeDeletion(deletion: Deletion): Promise<void> {
-    await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: deletionKey(deletion) }))
+  removeDeletion(deletion: Deletion): Promise<void> {
+    return this.#remove(deletionKey(deletion))
+  }
+
+  putSweep(sweep: Sweep): Promise<void> {
+    return this.#putUnfinished(sweep, sweepKey(sweep))
+  }
+
+  removeSweep(sweep: Sweep): Promise<void> {
+    return this.#remove(sweepKey(sweep))
+  }
+
+  async #putUnfinished(record: Deletion | Sweep, key: Key): Promise<void> {
+    const item = { ...record, ...key, inFlight: record.cloud, startedAt: record.startedAt.toISOString() }
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item: item }))
+  }
+
+  async #remove(key: Key): Promise<void> {
+    await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: key }))
   }
 
   async lastPrune(cloud: string): Promise<Date | undefined> {
@@ -164,15 +180,24 @@ export class RunsTable {
   }
 }
 
-function keyOf({ server, schedule, period }: RunKey): { server: string; run: string } {
+interface Key {
+  readonly server: string
+  readonly run: string
+}
+
+function keyOf({ server, schedule, period }: RunKey): Key {
   return { server, run: `${period}#${schedule}` }
 }
 
-function deletionKey({ server, image }: Deletion): { server: string; run: string } {
+function deletionKey({ server, image }: Deletion): Key {
   return { server, run: `deletion#${image}` }
 }
 
-function cloudKey(cloud: string): { server: string; run: string } {
+function sweepKey({ server, runId }: Sweep): Key {
+  return { server, run: `sweep#${runId}` }
+}
+
+function cloudKey(cloud: string): Key {
   return { server: `cloud#${cloud}`, run: 'prune' }
 }
 

@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'SERVER_NOT_FOUND'
   | 'SERVER_AMBIGUOUS'
   | 'SERVER_BUSY'
+  | 'SERVER_STUCK'
   | 'SERVER_STATE'
   | 'QUOTA_IMAGES'
   | 'QUOTA_VOLUME_SNAPSHOTS'
@@ -38,6 +39,8 @@ export type ErrorCode =
   | 'VOLUME_SNAPSHOT_FAILED'
   // a period in which nothing was tried
   | 'NOT_ATTEMPTED'
+  // a plan that breaks a law, and was not carried out
+  | 'PLAN_REFUSED'
 
 /** A reason that is written down: in the runs table, an event, `state.problem`. */
 export interface Problem {

@@ -47,6 +47,16 @@ export type VolumeSnapshots =
   | { readonly kind: 'snapshots'; readonly ids: readonly string[] }
   | { readonly kind: 'unreadable' }
 
+/** A Cinder snapshot as Cinder lists it. */
+export interface VolumeSnapshot {
+  readonly id: string
+  readonly name: string
+  /** The id of the volume that it was made of. */
+  readonly volume: string
+  /** `available`, `creating`, `error`, … */
+  readonly status: string
+}
+
 const uuid = z.guid()
 const blockDeviceMapping = z.array(z.looseObject({ snapshot_id: uuid.nullish(), source_type: z.string().nullish() }))
 

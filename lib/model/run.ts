@@ -36,11 +36,13 @@ export const runSchema = z.object({
   startedAt: instant,
   /** While `starting`: nobody else may conclude anything about the request before this. By the clock. */
   leaseUntil: instant,
-  /** How many Cinder volumes the server had attached when it started. */
-  attachedVolumes: z.number().int().min(0),
+  /** The ids of the Cinder volumes that the server had attached when it started. */
+  volumes: z.array(z.string()),
   imageName: z.string(),
   /** Id of the image, from `saving` on. */
   image: z.string().optional(),
+  /** While `good`: when Glance says that the image was made. */
+  createdAt: instant.optional(),
   /** OpenStack's request id of createImage. */
   requestId: z.string().optional(),
   /** While `failed`: not claimed again before this. */
@@ -81,3 +83,22 @@ export const deletionSchema = z.object({
 })
 
 export type Deletion = z.output<typeof deletionSchema>
+
+/**
+ * An attempt that failed and may have left something behind, or may yet: Nova does not take back the Cinder snapshots of a
+ * volume-backed server when Glance refuses the image, and a createImage whose answer was lost may still become an image.
+ */
+export const sweepSchema = z.object({
+  cloud: z.string(),
+  /** UUID of the server. */
+  server: z.string(),
+  schedule: z.string(),
+  period: z.string(),
+  runId: z.string(),
+  imageName: z.string(),
+  /** The ids of the Cinder volumes that the server had attached. */
+  volumes: z.array(z.string()),
+  startedAt: instant,
+})
+
+export type Sweep = z.output<typeof sweepSchema>

@@ -8,6 +8,6 @@ export interface Server {
   readonly status: string
   /** What Nova is doing to it at this moment, `image_uploading` for one; null when it is idle. */
   readonly taskState: string | null
-  /** How many Cinder volumes are attached, the root volume included. */
-  readonly attachedVolumes: number
+  /** The ids of the attached Cinder volumes, the root volume's among them. */
+  readonly volumes: readonly string[]
 }

@@ -1,9 +1,13 @@
 import * as z from 'zod'
+import type { VolumeSnapshot } from '../model/image.ts'
 import { linksSchema, nextOf, readPages } from './pages.ts'
 import type { Session } from './session.ts'
 
+const snapshotSchema = z
+  .object({ id: z.guid(), name: z.string().nullish(), volume_id: z.string(), status: z.string() })
+  .transform(({ id, name, volume_id, status }): VolumeSnapshot => ({ id, name: name ?? '', volume: volume_id, status }))
 const snapshotsSchema = z
-  .object({ snapshots: z.array(z.object({ id: z.guid(), status: z.string() })), snapshots_links: linksSchema })
+  .object({ snapshots: z.array(snapshotSchema), snapshots_links: linksSchema })
   .transform(({ snapshots, snapshots_links }) => ({ snapshots, next: nextOf(snapshots_links) }))
 
 /** Cinder v3, as far as volume-backed images need it. @see https://docs.openstack.org/api-ref/block-storage/v3/ */
@@ -14,10 +18,10 @@ export class BlockStorage {
     this.#session = session
   }
 
-  /** Lists every snapshot of the project, `GET /snapshots/detail`, in pages of 1000. @returns the status by id. */
-  async listSnapshots(): Promise<Map<string, string>> {
+  /** Lists every snapshot of the project, `GET /snapshots/detail`, in pages of 1000. @returns them by id. */
+  async listSnapshots(): Promise<Map<string, VolumeSnapshot>> {
     const pages = await readPages(this.#session, 'block-storage', '/snapshots/detail?limit=1000', snapshotsSchema, 'Listing volume snapshots')
-    return new Map(pages.flatMap(({ snapshots }) => snapshots).map(({ id, status }) => [id, status]))
+    return new Map(pages.flatMap(({ snapshots }) => snapshots).map((snapshot) => [snapshot.id, snapshot]))
   }
 
   /**

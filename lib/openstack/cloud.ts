@@ -5,7 +5,7 @@ import { ImageService } from './image.ts'
 import { Session, type TokenCache } from './session.ts'
 import { Transport, type TransportOptions } from './transport.ts'
 
-export interface ConnectOptions extends Pick<TransportOptions, 'timeLeftMs' | 'sleep' | 'random'> {
+export interface ConnectOptions extends Pick<TransportOptions, 'timeLeftMs' | 'sleep' | 'random' | 'agent'> {
   readonly clock: () => Date
   /** Keeps the token for the next session with the same credentials. */
   readonly tokens?: TokenCache

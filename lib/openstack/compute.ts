@@ -12,7 +12,7 @@ const serverSchema = z
     name: z.string(),
     status: z.string(),
     'OS-EXT-STS:task_state': z.string().nullable().default(null),
-    'os-extended-volumes:volumes_attached': z.array(z.unknown()).default([]),
+    'os-extended-volumes:volumes_attached': z.array(z.object({ id: z.string() })).default([]),
   })
   .transform(
     (server): Server => ({
@@ -20,7 +20,7 @@ const serverSchema = z
       name: server.name,
       status: server.status.toUpperCase(),
       taskState: server['OS-EXT-STS:task_state'],
-      attachedVolumes: server['os-extended-volumes:volumes_attached'].length,
+      volumes: server['os-extended-volumes:volumes_attached'].map(({ id }) => id),
     }),
   )
 const serversSchema = z

@@ -52,15 +52,15 @@ export class ImageService {
   }
 
   /**
-   * Lists every image of an owner that has these property values, `GET /images`, in pages of 1000, hidden ones left out.
+   * Lists every image of an owner that has these property values, `GET /images`, in pages of 1000: those that are hidden, or (by default) those that are not.
    *
    * The values are compared again here, exactly: Glance compares without letter case (lab finding, §5). A page whose
    * marker was deleted meanwhile makes Glance answer 400; then the listing begins anew.
    *
    * @throws ScheduledImagesError when it is not complete.
    */
-  async listImages(filter: { owner: string; properties: Record<string, string> }): Promise<Image[]> {
-    const query = new URLSearchParams({ limit: '1000', owner: filter.owner, ...filter.properties })
+  async listImages(filter: { owner: string; properties: Record<string, string>; hidden?: boolean }): Promise<Image[]> {
+    const query = new URLSearchParams({ limit: '1000', owner: filter.owner, ...filter.properties, ...(filter.hidden && { os_hidden: 'true' }) })
     for (let restarts = 0; ; restarts += 1) {
       try {
         const pages = await readPages(this.#session, 'image', `/images?${query}`, imagesSchema, 'Listing images')

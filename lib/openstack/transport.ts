@@ -10,6 +10,8 @@ export interface TransportOptions {
   readonly cacert?: string | undefined
   /** Default true. */
   readonly verify?: boolean
+  /** How requests over plain HTTP leave the process. Default: kept-alive sockets of our own. */
+  readonly agent?: http.Agent
   /** How long requests may still take at all, in milliseconds. Default: no limit but each request's own. */
   readonly timeLeftMs?: () => number
   readonly sleep?: (ms: number) => Promise<void>
@@ -160,10 +162,10 @@ export class Transport {
   }
 }
 
-function createAgents({ cacert, verify = true }: TransportOptions): { httpAgent: http.Agent; httpsAgent: https.Agent } {
+function createAgents({ agent, cacert, verify = true }: TransportOptions): { httpAgent: http.Agent; httpsAgent: https.Agent } {
   const shared = { keepAlive: true, maxSockets }
   return {
-    httpAgent: new http.Agent(shared),
+    httpAgent: agent ?? new http.Agent(shared),
     httpsAgent: new https.Agent({ ...shared, rejectUnauthorized: verify, ...(cacert !== undefined && { ca: cacert }) }),
   }
 }

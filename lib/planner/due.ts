@@ -101,16 +101,26 @@ function lostTurn({ state }: Pick<Schedule, 'state'>, server: string, { previous
 const minuteMs = 60_000
 const firstRetryMs = 15 * minuteMs
 const longestRetryMs = 240 * minuteMs
+/** A quota is not lifted by asking again, and a stuck server not freed. */
+const hopelessRetryMs = 60 * minuteMs
+/** One more look for the image whose answer was lost before another is asked for. */
+const lostRetryMs = 30 * minuteMs
 
 /**
  * When a failed run may be claimed again: about 15 minutes after the failure, doubling to 4 hours. A busy server and a
- * cloud that could not be entered are asked again after 15 minutes each time: it costs them next to nothing.
+ * cloud that could not be entered are asked again after 15 minutes each time, as it costs them next to nothing; a used-up
+ * quota and a stuck server after an hour each time, as only a person can help.
  *
  * @param attempt - The attempt that failed, from 1.
  */
 export function retryAt(attempt: number, code: ErrorCode, now: Date): Date {
-  const flat = code === 'SERVER_BUSY' || code.startsWith('CLOUD_')
-  const wait = flat ? firstRetryMs : Math.min(firstRetryMs * 2 ** (attempt - 1), longestRetryMs)
   // A minute less, or a tick that comes a second early would make each wait one tick longer.
-  return new Date(now.getTime() + wait - minuteMs)
+  return new Date(now.getTime() + retryWaitMs(attempt, code) - minuteMs)
+}
+
+function retryWaitMs(attempt: number, code: ErrorCode): number {
+  if (code === 'SERVER_BUSY' || code.startsWith('CLOUD_')) return firstRetryMs
+  if (code === 'SERVER_STUCK' || code.startsWith('QUOTA_')) return hopelessRetryMs
+  const wait = Math.min(firstRetryMs * 2 ** (attempt - 1), longestRetryMs)
+  return code === 'ANSWER_LOST' ? Math.max(wait, lostRetryMs) : wait
 }

@@ -45,7 +45,7 @@ export function followUp(run: Run, image: Image | undefined, project: string, st
   const ours = isImageOf(run, image, project)
   const verdict = goodness(image, statuses)
   if (verdict.good) {
-    const partial = run.attachedVolumes > 0 && volumeSnapshots(image).kind === 'none'
+    const partial = run.volumes.length > 0 && volumeSnapshots(image).kind === 'none'
     return { kind: 'good', image, kept: !ours, ...(partial && { notice: partialNotice(run) }) }
   }
   if (!verdict.pending) {
@@ -75,11 +75,19 @@ export function followUpStuck(run: Run, image: Image, project: string, problem: 
   return { kind: 'failed', problem, ...(isImageOf(run, image, project) && { leftover: image }) }
 }
 
+/**
+ * Whether a createImage that Nova refused may have left Cinder snapshots behind: Nova makes them before it asks Glance for
+ * the image (lab finding). What it checks before it makes any leaves none, and an answer that was lost is settled later.
+ */
+export function mayLeaveSnapshots({ volumes }: Pick<Run, 'volumes'>, code: Problem['code']): boolean {
+  return volumes.length > 0 && code !== 'ANSWER_LOST' && code !== 'QUOTA_VOLUME_SNAPSHOTS' && !/^(SERVER|CLOUD)_/.test(code)
+}
+
 function failed(code: Problem['code'], message: string): Extract<FollowUp, { kind: 'failed' }> {
   return { kind: 'failed', problem: { code, message } }
 }
 
 function partialNotice(run: Run): string {
-  const volumes = run.attachedVolumes === 1 ? 'volume is' : `${run.attachedVolumes} volumes are`
+  const volumes = run.volumes.length === 1 ? 'volume is' : `${run.volumes.length} volumes are`
   return `The image holds the root disk of server "${run.serverName}" only: its attached ${volumes} not in it.`
 }

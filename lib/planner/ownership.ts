@@ -1,5 +1,5 @@
-import { createdBy, marks, volumeSnapshots, type Image } from '../model/image.ts'
-import type { Run } from '../model/run.ts'
+import { createdBy, marks, volumeSnapshots, type Image, type VolumeSnapshot } from '../model/image.ts'
+import type { Run, Sweep } from '../model/run.ts'
 
 /** An image that is provably ours, with what its marks say. */
 export interface ScheduledImage {
@@ -34,7 +34,7 @@ export function scheduledImage(image: Image, project: string): ScheduledImage | 
  * Whether an image is the one that a run asked for: what a run in flight goes by, since its image is not sealed yet.
  * The run id was made for this one claim; an inherited one belongs to another server or to an earlier run.
  */
-export function isImageOf(run: Run, image: Image, project: string): boolean {
+export function isImageOf(run: Pick<Run, 'server' | 'runId' | 'image'>, image: Image, project: string): boolean {
   const { properties } = image
   return (
     image.owner === project &&
@@ -57,6 +57,20 @@ export function countReferences(images: Iterable<Image>): SnapshotReferences {
 /** The Cinder snapshots that go with an image: one that a second image of the listing names, by whatever hand, is not its own and stays. */
 export function ownSnapshots(image: Image, references: SnapshotReferences): string[] {
   return snapshotsOf(image).filter((id) => (references.get(id) ?? 0) <= 1)
+}
+
+/**
+ * The Cinder snapshots that a failed attempt left behind: Nova names them after the image that was to be, and they carry no
+ * other mark (lab finding: Nova takes none back when Glance refuses the image).
+ *
+ * @param images - Every image of the project, marked or not, listed after `snapshots`: one that any of them names stays.
+ */
+export function strandedSnapshots({ imageName, volumes }: Sweep, snapshots: Iterable<VolumeSnapshot>, images: readonly Image[]): VolumeSnapshot[] {
+  const left = [...snapshots].filter(({ name, volume }) => name === `snapshot for ${imageName}` && volumes.includes(volume))
+  if (left.length === 0) return []
+  // As text: a mapping that cannot be read still names what it names.
+  const mappings = images.map(({ properties }) => properties['block_device_mapping'] ?? '')
+  return left.filter(({ id }) => !mappings.some((text) => text.includes(id)))
 }
 
 function snapshotsOf(image: Image): readonly string[] {

@@ -44,13 +44,25 @@ export function indexServers(servers: readonly Server[]): ServerIndex {
 /** The states in which Nova makes an image (lab finding, §2). A lock does not matter. */
 const snapshotStates = new Set(['ACTIVE', 'SHUTOFF', 'PAUSED', 'SUSPENDED'])
 
-/** Why Nova would refuse createImage for this server at this moment, or undefined if it would not. */
-export function refusalOf(server: Server): Problem | undefined {
+/** After so many attempts in a row, 15 minutes apart, a server that OpenStack says makes an image is taken to be stuck. */
+const stuckAttempts = 5
+
+/**
+ * Why Nova would refuse createImage for this server at this moment, or undefined if it would not.
+ *
+ * @param attempt - The attempt that this would be, from 1.
+ * @param last - The problem of the attempt before.
+ */
+export function refusalOf(server: Server, attempt = 1, last?: Problem): Problem | undefined {
   if (server.taskState !== null) {
-    const stuck = server.taskState.startsWith('image_')
-      ? ' If it stays so although no image is being made, a cloud administrator has to reset the state of the server.'
-      : ''
-    return { code: 'SERVER_BUSY', message: `Server "${server.name}" is busy (${server.taskState}); the image waits for it.${stuck}` }
+    const waited = last?.code === 'SERVER_BUSY' || last?.code === 'SERVER_STUCK'
+    if (server.taskState.startsWith('image_') && waited && attempt >= stuckAttempts) {
+      return {
+        code: 'SERVER_STUCK',
+        message: `Server "${server.name}" has been making an image (${server.taskState}) for an hour or longer. If none is being made, OpenStack has lost track of it: a cloud administrator has to reset its state (openstack server set --state active ${server.id}).`,
+      }
+    }
+    return { code: 'SERVER_BUSY', message: `Server "${server.name}" is busy (${server.taskState}); the image waits for it.` }
   }
   if (!snapshotStates.has(server.status)) {
     return {

@@ -1,8 +1,10 @@
 import { hasCode } from '../model/errors.ts'
-import { createdBy, marks, type Image } from '../model/image.ts'
-import { runKeyText, type Deletion } from '../model/run.ts'
+import type { Image } from '../model/image.ts'
+import { runKeyText, type Deletion, type RunKey } from '../model/run.ts'
+import { leftoverObjection } from '../planner/gate.ts'
 import type { SnapshotStatuses } from '../planner/goodness.ts'
-import type { Cloud, Ports } from './ports.ts'
+import type { Observation } from './observation.ts'
+import type { Cloud, LogFields, Ports } from './ports.ts'
 
 /** An image that is to go, with the Cinder snapshots that are its own, and whose it is. */
 export interface Doomed {
@@ -13,8 +15,8 @@ export interface Doomed {
   readonly schedule: string
 }
 
-/** Whether an image that was doomed by a listing is so still: people may have freed it since. */
-export type IsStillDoomed = (image: Image) => boolean
+/** Looks at a doomed image as it is just before the delete. @returns why it must stay after all: people may have freed it since it was listed. */
+export type Objection = (image: Image) => string | undefined
 
 /**
  * Deletes an image, and then its Cinder snapshots.
@@ -22,14 +24,13 @@ export type IsStillDoomed = (image: Image) => boolean
  * Glance leaves the snapshots of a volume-backed image behind, and then nothing names them any more. So the intent is
  * written down first; it stays until the snapshots have been seen gone, since Cinder accepts a deletion that fails later.
  *
- * @param isStillDoomed - Asked of the image as it is just before the delete.
  * @returns Whether the image is gone. A refusal is logged.
  */
-export async function deleteImage(doomed: Doomed, isStillDoomed: IsStillDoomed, cloud: Cloud, ports: Ports): Promise<boolean> {
+export async function deleteImage(doomed: Doomed, objection: Objection, cloud: Cloud, ports: Ports): Promise<boolean> {
   const { image, snapshots, ...whose } = doomed
   const deletion: Deletion = { ...whose, image: image.id, snapshots: [...snapshots], startedAt: ports.clock() }
   if (isRecorded(deletion)) await ports.runs.putDeletion(deletion)
-  return carryOut(deletion, isStillDoomed, cloud, ports)
+  return carryOut(deletion, objection, cloud, ports)
 }
 
 /**
@@ -37,8 +38,11 @@ export async function deleteImage(doomed: Doomed, isStillDoomed: IsStillDoomed, 
  *
  * @param deletion - Written down already, with `leftoverOf`, before its run was recorded as failed.
  */
-export async function deleteLeftover(deletion: Deletion, cloud: Cloud, ports: Ports): Promise<void> {
-  if ((await carryOut(deletion, isLeftover(deletion, cloud), cloud, ports)) && deletion.snapshots.length === 0) await ports.runs.removeDeletion(deletion)
+export async function deleteLeftover(deletion: Deletion, { cloud, statuses, allowance }: Observation, ports: Ports): Promise<void> {
+  const known = deletion.snapshots.length > 0 ? await statuses() : undefined
+  if (!allowance.take()) return
+  const objection: Objection = (image) => leftoverObjection(image, deletion, cloud.project, known)
+  if ((await carryOut(deletion, objection, cloud, ports)) && deletion.snapshots.length === 0) await ports.runs.removeDeletion(deletion)
 }
 
 /**
@@ -47,11 +51,12 @@ export async function deleteLeftover(deletion: Deletion, cloud: Cloud, ports: Po
  * @param statuses - A complete listing of Cinder's snapshots.
  * @returns The number of images and Cinder snapshots that are still there.
  */
-export async function finishDeletion(deletion: Deletion, statuses: SnapshotStatuses, cloud: Cloud, ports: Ports): Promise<number> {
+export async function finishDeletion(deletion: Deletion, statuses: SnapshotStatuses, observed: Observation, ports: Ports): Promise<number> {
+  const { cloud } = observed
   if (await cloud.image.getImage(deletion.image)) {
     // While the image is there its snapshots are its data: its own delete was refused, or never sent.
-    if (deletion.leftoverOf && (await hasFailed(deletion, ports))) {
-      await deleteLeftover(deletion, cloud, ports)
+    if (deletion.leftoverOf && (await hasFailed({ ...deletion, ...deletion.leftoverOf }, ports))) {
+      await deleteLeftover(deletion, observed, ports)
       return 1
     }
     await ports.runs.removeDeletion(deletion)
@@ -63,18 +68,19 @@ export async function finishDeletion(deletion: Deletion, statuses: SnapshotStatu
     ports.log.warn(`volume snapshot ${id} of a deleted image is still there (${statuses.get(id)}); it is deleted again. If it stays, a volume made from it may depend on it.`, {
       ...fieldsOf(deletion), snapshot: id,
     })
-    await deleteSnapshot(id, deletion, cloud, ports)
+    await deleteSnapshot(id, fieldsOf(deletion), cloud, ports)
   }
   if (left.length === 0) await ports.runs.removeDeletion(deletion)
   return left.length
 }
 
-async function carryOut(deletion: Deletion, isStillDoomed: IsStillDoomed, cloud: Cloud, ports: Ports): Promise<boolean> {
+async function carryOut(deletion: Deletion, objection: Objection, cloud: Cloud, ports: Ports): Promise<boolean> {
   const fields = fieldsOf(deletion)
   try {
     const image = await cloud.image.getImage(deletion.image)
-    if (image && !isStillDoomed(image)) {
-      ports.log.info('not deleted: it was changed a moment ago', fields)
+    const reason = image && objection(image)
+    if (reason !== undefined) {
+      ports.log.info(`not deleted: ${reason}`, fields)
       if (isRecorded(deletion)) await ports.runs.removeDeletion(deletion)
       return false
     }
@@ -86,7 +92,7 @@ async function carryOut(deletion: Deletion, isStillDoomed: IsStillDoomed, cloud:
     if (hasCode(error, 'FORBIDDEN', 'CONFLICT') && isRecorded(deletion)) await ports.runs.removeDeletion(deletion)
     return false
   }
-  for (const snapshot of deletion.snapshots) await deleteSnapshot(snapshot, deletion, cloud, ports)
+  for (const snapshot of deletion.snapshots) await deleteSnapshot(snapshot, fields, cloud, ports)
   return true
 }
 
@@ -95,23 +101,20 @@ function isRecorded({ snapshots, leftoverOf }: Deletion): boolean {
   return snapshots.length > 0 || leftoverOf !== undefined
 }
 
-function isLeftover({ server, leftoverOf }: Deletion, { project }: Cloud): IsStillDoomed {
-  return ({ owner, properties }) => owner === project && properties[marks.run] === leftoverOf?.runId && properties[marks.server] === server && properties[marks.createdBy] === createdBy
-}
-
-/** A run that is in flight or good under this very claim has use for its image. */
-async function hasFailed({ server, schedule, leftoverOf }: Deletion, ports: Ports): Promise<boolean> {
-  const key = { server, schedule, period: leftoverOf!.period }
+/** A run that is in flight or good under this very claim has use for what its attempt made. */
+export async function hasFailed({ server, schedule, period, runId }: RunKey & { readonly runId: string }, ports: Ports): Promise<boolean> {
+  const key = { server, schedule, period }
   const run = (await ports.runs.get([key])).get(runKeyText(key))
-  return run === undefined || run.runId !== leftoverOf!.runId || run.status === 'failed' || run.status === 'missed'
+  return run === undefined || run.runId !== runId || run.status === 'failed' || run.status === 'missed'
 }
 
 function fieldsOf({ cloud, server, schedule, image }: Deletion) {
   return { cloud, server, schedule, image }
 }
 
-async function deleteSnapshot(id: string, deletion: Deletion, cloud: Cloud, ports: Ports): Promise<void> {
-  const fields = { ...fieldsOf(deletion), snapshot: id }
+/** Asks Cinder to delete a snapshot. A refusal is logged: the record that named it brings it up again. */
+export async function deleteSnapshot(id: string, whose: LogFields, cloud: Cloud, ports: Ports): Promise<void> {
+  const fields = { ...whose, snapshot: id }
   try {
     await cloud.blockStorage.deleteSnapshot(id)
     ports.log.info(`deleting volume snapshot ${id}`, fields)

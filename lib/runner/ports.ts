@@ -1,6 +1,6 @@
-import type { Image } from '../model/image.ts'
+import type { Image, VolumeSnapshot } from '../model/image.ts'
 import type { Problem } from '../model/errors.ts'
-import type { Deletion, Run, RunKey } from '../model/run.ts'
+import type { Deletion, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 
@@ -18,8 +18,8 @@ export interface Cloud {
     createImage(server: string, name: string, metadata: Record<string, string>): Promise<{ image: string; requestId: string | undefined }>
   }
   readonly image: {
-    /** Every visible image of that owner with these property values, or an error: never a part of them. */
-    listImages(filter: { owner: string; properties: Record<string, string> }): Promise<Image[]>
+    /** Every visible image of that owner with these property values, or an error: never a part of them. Hidden ones only when asked for. */
+    listImages(filter: { owner: string; properties: Record<string, string>; hidden?: boolean }): Promise<Image[]>
     getImage(id: string): Promise<Image | undefined>
     /** Adds properties and tags, and keeps the others. */
     addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<void>
@@ -27,8 +27,8 @@ export interface Cloud {
     deleteImage(id: string): Promise<boolean>
   }
   readonly blockStorage: {
-    /** Every snapshot of the project, by id, with its status; or an error. */
-    listSnapshots(): Promise<Map<string, string>>
+    /** Every snapshot of the project, by id; or an error. */
+    listSnapshots(): Promise<Map<string, VolumeSnapshot>>
     /** Accepts the deletion, which can still fail later. @returns false when it was gone already. */
     deleteSnapshot(id: string): Promise<boolean>
   }
@@ -68,13 +68,22 @@ export interface Runs {
   advance(before: Run, after: Run): Promise<boolean>
   /** How many images of a cloud are being made that were begun after `since`. */
   countInFlight(cloud: string, since: Date): Promise<number>
-  /** All runs that are `starting` or `saving`, and all deletions, of all clouds. */
-  inFlight(): Promise<{ runs: Run[]; deletions: Deletion[] }>
+  /** All runs that are `starting` or `saving`, all deletions and all sweeps, of all clouds. */
+  inFlight(): Promise<InFlight>
   putDeletion(deletion: Deletion): Promise<void>
   removeDeletion(deletion: Deletion): Promise<void>
+  putSweep(sweep: Sweep): Promise<void>
+  removeSweep(sweep: Sweep): Promise<void>
   /** When a cloud's images were last pruned; undefined if never. */
   lastPrune(cloud: string): Promise<Date | undefined>
   recordPrune(cloud: string, at: Date): Promise<void>
+}
+
+/** What is not finished. */
+export interface InFlight {
+  readonly runs: readonly Run[]
+  readonly deletions: readonly Deletion[]
+  readonly sweeps: readonly Sweep[]
 }
 
 /** What happened, for the event bus. */
@@ -85,9 +94,11 @@ export interface ScheduledImageEvent {
     | 'Scheduled Image Failed'
     | 'Scheduled Image Missed'
     | 'Scheduled Images Pruned'
+    | 'Scheduled Images Refused'
     | 'Schedule Invalid'
   readonly cloud: string
-  readonly schedule: string
+  /** Absent where the whole cloud is meant. */
+  readonly schedule?: string
   readonly server?: { readonly id: string; readonly name?: string }
   readonly period?: string
   readonly image?: { readonly id: string; readonly name: string }
@@ -101,6 +112,18 @@ export interface Events {
   /** Takes the event for sending, at the latest at the end of the invocation. Never fails a run. */
   publish(event: ScheduledImageEvent): void
 }
+
+/** Counts that alarms watch. */
+export interface Metrics {
+  /** Never fails a run. */
+  count(name: MetricName, value: number): void
+}
+
+export type MetricName =
+  /** Plans of a cloud that broke a law, and were not carried out. */
+  | 'PlansRefused'
+  /** Images beyond retention that were left for the next tick, since `MAX_DELETES` was reached. */
+  | 'DeletionsCapped'
 
 /** Lines that machines read and people follow: one for each decision. */
 export interface Log {
@@ -126,6 +149,7 @@ export interface Ports {
   readonly runs: Runs
   readonly clouds: Clouds
   readonly events: Events
+  readonly metrics: Metrics
   readonly log: Log
   /** The time now. Leases and ages go by it; periods go by the tick's `now`. */
   readonly clock: () => Date
@@ -133,6 +157,8 @@ export interface Ports {
   readonly newId: () => string
   /** Plan and log only. */
   readonly dryRun: boolean
+  /** How many images one invocation may delete of one cloud. */
+  readonly maxDeletes: number
 }
 
 /** One firing of a timer. */

@@ -3,19 +3,11 @@ import { marks, sealTag, volumeSnapshots, type Image } from '../model/image.ts'
 import type { Deletion, Run } from '../model/run.ts'
 import { retryAt } from '../planner/due.ts'
 import { followUp, followUpStuck, type FollowUp } from '../planner/follow-up.ts'
-import type { SnapshotStatuses } from '../planner/goodness.ts'
 import { countReferences, isImageOf, ownSnapshots, scheduledImage } from '../planner/ownership.ts'
 import { deleteLeftover } from './deletion.ts'
+import type { Observation } from './observation.ts'
 import type { Cloud, Ports, StateChange, Tick } from './ports.ts'
-
-/** What was seen of one cloud at the beginning of an invocation. */
-export interface Observation {
-  readonly cloud: Cloud
-  /** Every image of the project that carries our mark, by id. */
-  readonly images: Map<string, Image>
-  /** Cinder's snapshots, listed at the first call; undefined when they could not be had. */
-  readonly statuses: () => Promise<SnapshotStatuses | undefined>
-}
+import { sweepOf } from './sweep.ts'
 
 export type Outcome = 'good' | 'failed' | 'waiting'
 
@@ -88,7 +80,7 @@ async function seal(image: Image, cloud: Cloud): Promise<Image | undefined> {
 
 async function recordGood(run: Run, { image, kept, notice }: Extract<FollowUp, { kind: 'good' }>, ports: Ports): Promise<Settled> {
   const { retryAt: _retryAt, problem: _problem, ...rest } = run
-  if (!(await ports.runs.advance(run, { ...rest, status: 'good', image: image.id }))) return { outcome: 'waiting', change: {} }
+  if (!(await ports.runs.advance(run, { ...rest, status: 'good', image: image.id, createdAt: image.createdAt }))) return { outcome: 'waiting', change: {} }
   const name = image.name || run.imageName
   ports.log.info(kept ? `good, and kept by a person: ${name}` : `good: ${name}`, { ...fieldsOf(run), image: image.id })
   if (notice) ports.log.warn(notice, { ...fieldsOf(run), image: image.id })
@@ -105,11 +97,12 @@ async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'faile
   const again = retryAt(run.attempt, problem.code, tick.now)
   const deletion = leftover && deletionOf(run, leftover, observed, ports)
   if (deletion) await ports.runs.putDeletion(deletion)
+  else if (problem.code === 'ANSWER_LOST' || run.volumes.length > 0) await ports.runs.putSweep(sweepOf(run))
   // Nothing is deleted of a run that another invocation has found good meanwhile.
   if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
   ports.log.warn(problem.message, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
   ports.events.publish({ type: 'Scheduled Image Failed', ...subjectOf(run), reason: problem })
-  if (deletion) await deleteLeftover(deletion, observed.cloud, ports)
+  if (deletion) await deleteLeftover(deletion, observed, ports)
   const next = again < run.until ? again : run.until
   return { outcome: 'failed', change: { problem: problem.message, next: next.toISOString() } }
 }

@@ -1,13 +1,17 @@
 import pLimit from 'p-limit'
 import { hasCode, type Problem } from '../model/errors.ts'
+import type { Image } from '../model/image.ts'
 import { runKeyText, type RunKey } from '../model/run.ts'
 import { invalidSentence, type Cadence, type InvalidSchedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import { decideDue, turnsAt, type Decision } from '../planner/due.ts'
 import type { Turn } from '../planner/calendar.ts'
 import { stuckAfterMs } from '../planner/follow-up.ts'
+import { findForgotten, isForgotten, recoveredRun, rememberedOf } from '../planner/recovery.ts'
 import { indexServers, refusalOf, selectServer } from '../planner/selection.ts'
+import { listMarked } from './observation.ts'
 import type { Cloud, Ports, Tick } from './ports.ts'
+import { fieldsOf } from './settle.ts'
 import { recordMissed, start, type Due, type Invocation, type Item, type SnapshotSummary, type Startable } from './start.ts'
 import { countsSince, writeState } from './state.ts'
 
@@ -30,7 +34,7 @@ interface Candidate {
 export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
   const summary: SnapshotSummary = {
     schedules: 0, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
-    waiting: 0, claimedElsewhere: 0, unreachable: 0, planned: 0, faults: 0,
+    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, faults: 0,
   }
   const items: Item[] = []
   const states: Promise<boolean>[] = []
@@ -89,6 +93,8 @@ async function decide(items: readonly Item[], { tick, ports }: Invocation): Prom
     const { item, turns } = entry
     const runs = { current: current.get(runKeyText(entry.current)), previous: previous.get(runKeyText(entry.previous)) }
     const decision = decideDue(item.schedule, item.server!, turns, runs, item.since, tick.now)
+    const last = runs.current ?? runs.previous
+    if (last) Object.assign(item.change, rememberedOf(item.schedule, last))
     // The item shows the problem of the run that counts now, whichever function found it.
     item.change.problem = runs.current?.status === 'good' ? undefined : runs.current?.problem?.message
     if (decision.kind === 'not due' && decision.reason === 'the image of the previous period is still being made') {
@@ -120,7 +126,7 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], inv
       await startAll(undefined, candidates.flatMap((candidate) => refused(candidate, error, 'cloud', invocation)), invocation)
       return
     }
-    const due = stalestFirst(await resolve(candidates, name, servers, invocation))
+    const due = stalestFirst(await withoutForgotten(await resolve(candidates, name, servers, invocation), cloud, invocation))
     if (due.length === 0) return
     let free = cloud.maxInFlight - (await ports.runs.countInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs)))
     const startable = due.filter(({ item, server, refusal }) => {
@@ -147,15 +153,53 @@ async function resolve(candidates: readonly Candidate[], cloud: string, servers:
     const { item, decision } = candidate
     const server = selectServer(item.schedule.server, index, cloud)
     if ('code' in server) startable.push(...refused(candidate, server, 'server', invocation))
-    else if (decision && server.id === item.server) startable.push({ item, decision, server, refusal: refusalOf(server) })
+    else if (decision && server.id === item.server) startable.push(startableOf(item, decision, server))
     else undecided.push({ ...item, server: server.id })
   }
   for (const { item, decision } of await decide(undecided, invocation)) {
     const server = index.byId.get(item.server!)!
-    if (decision.kind === 'due') startable.push({ item, decision, server, refusal: refusalOf(server) })
+    if (decision.kind === 'due') startable.push(startableOf(item, decision, server))
     else await leave(item, decision, invocation)
   }
   return startable
+}
+
+function startableOf(item: Item, decision: Due, server: Server): Startable {
+  return { item, decision, server, refusal: refusalOf(server, decision.attempt, decision.after?.problem) }
+}
+
+/**
+ * Leaves out the runs that have their image although the runs table does not know it, and writes them down anew. The cloud's
+ * images are listed only when an item remembers more than the table.
+ */
+async function withoutForgotten(due: readonly Startable[], cloud: Cloud, { ports, summary }: Invocation): Promise<Startable[]> {
+  const isSuspect = ({ item, decision, server }: Startable) => isForgotten(item.schedule, server.id, decision.turn, decision.after)
+  if (!due.some(isSuspect)) return [...due]
+  let images: Image[]
+  try {
+    images = await listMarked(cloud)
+  } catch (error) {
+    if (!hasCode(error)) throw error
+    // They stay due: a second image of a period is worse than a late one.
+    summary.unreachable += due.filter(isSuspect).length
+    ports.log.error(`the runs table has forgotten runs, and their images cannot be looked for: ${error.message}`, { code: error.code, requestId: error.requestId })
+    return due.filter((startable) => !isSuspect(startable))
+  }
+  const left: Startable[] = []
+  for (const startable of due) {
+    const { item, decision, server } = startable
+    const image = isSuspect(startable) ? findForgotten(item.schedule, server, decision.turn, images, cloud.project) : undefined
+    if (!image) {
+      left.push(startable)
+      continue
+    }
+    const run = recoveredRun(item.schedule, server, decision.turn, decision.until, image)
+    summary.recovered += 1
+    item.change.next = decision.until.toISOString()
+    ports.log.warn('the runs table has forgotten this run; its image was found by its marks', { ...fieldsOf(run) })
+    if (!ports.dryRun) await ports.runs.claim(run, decision.after)
+  }
+  return left
 }
 
 /**
@@ -169,7 +213,7 @@ function refused({ item, decision }: Candidate, problem: Problem, what: 'cloud' 
   if (decision && (what === 'cloud' || 'id' in schedule.server)) {
     const id = item.server!
     const name = (decision.after ?? decision.missed)?.serverName ?? id
-    return [{ item, decision, server: { id, name, status: 'UNKNOWN', taskState: null, attachedVolumes: 0 }, refusal: problem }]
+    return [{ item, decision, server: { id, name, status: 'UNKNOWN', taskState: null, volumes: [] }, refusal: problem }]
   }
   change.problem = problem.message
   change.next = undefined

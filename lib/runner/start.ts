@@ -4,8 +4,10 @@ import type { Schedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import type { Turn } from '../planner/calendar.ts'
 import { retryAt, type Decision } from '../planner/due.ts'
+import { mayLeaveSnapshots } from '../planner/follow-up.ts'
 import { imageMetadata, imageName } from '../planner/naming.ts'
 import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
+import { sweepOf } from './sweep.ts'
 
 /** How long nobody else may conclude anything about a request that has no answer. Longer than any request may take. */
 const leaseMs = 10 * 60_000
@@ -24,6 +26,8 @@ export interface SnapshotSummary {
   waiting: number
   /** Another invocation had claimed the run. */
   claimedElsewhere: number
+  /** The runs table had forgotten them; their images were found by their marks. */
+  recovered: number
   /** Whose cloud could not be entered, or whose server was not found. */
   unreachable: number
   /** Would have been started, in a dry run. */
@@ -80,7 +84,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
     status: 'starting', runId: ports.newId(), attempt: decision.attempt,
     scheduledFor: decision.turn.startsAt, until: decision.until,
     startedAt: at, leaseUntil: new Date(at.getTime() + leaseMs),
-    attachedVolumes: server.attachedVolumes, imageName: imageName(schedule, { server: server.name, period, at }),
+    volumes: [...server.volumes], imageName: imageName(schedule, { server: server.name, period, at }),
     ...(decision.after?.problem && { problem: decision.after.problem }),
   }
   if (ports.dryRun) {
@@ -103,6 +107,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
     answer = await cloud.compute.createImage(server.id, claimed.imageName, imageMetadata(claimed, claimed.runId))
   } catch (error) {
     if (!hasCode(error)) throw error
+    if (mayLeaveSnapshots(claimed, error.code)) await ports.runs.putSweep(sweepOf(claimed))
     return recordFailure(claimed, error, item, invocation)
   }
   const { image, requestId } = answer
@@ -173,6 +178,6 @@ function neverAttempted({ schedule, server }: Item, { period, startsAt }: Turn, 
   return {
     cloud: schedule.cloud, server: server!, serverName: server!, schedule: schedule.key, period,
     status: 'missed', runId: ports.newId(), attempt: 1, scheduledFor: startsAt, until: tick.now, startedAt: at, leaseUntil: at,
-    attachedVolumes: 0, imageName: '', problem: { code: 'NOT_ATTEMPTED', message },
+    volumes: [], imageName: '', problem: { code: 'NOT_ATTEMPTED', message },
   }
 }

@@ -51,11 +51,11 @@ test('case 27: after a lost answer the image is adopted if it is there, and nobo
 })
 
 test('case 28: the notice says that data volumes of an image-backed server are not in its image', () => {
-  expect(followed({ run: { attachedVolumes: 1 }, image: image() })).toMatchObject({
+  expect(followed({ run: { volumes: ['volume-1'] }, image: image() })).toMatchObject({
     notice: 'The image holds the root disk of server "web-1" only: its attached volume is not in it.',
   })
   expect(followed({ image: image() })).not.toHaveProperty('notice')
-  const whole = followed({ run: { attachedVolumes: 1 }, image: image({ properties: mapping(id(101)) }), statuses: statuses([101, 'available']) })
+  const whole = followed({ run: { volumes: ['volume-1'] }, image: image({ properties: mapping(id(101)) }), statuses: statuses([101, 'available']) })
   expect(whole).not.toHaveProperty('notice')
 })
 

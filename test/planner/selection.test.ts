@@ -45,5 +45,10 @@ test.each<[sentence: string, attributes: Partial<Server>, code: string | undefin
 })
 
 test('case 37: a server that an image keeps busy is reported with the remedy', () => {
-  expect(refusalOf(server({ taskState: 'image_snapshot' }))?.message).toMatch(/administrator has to reset/)
+  const busy = { code: 'SERVER_BUSY', message: 'Server "web-1" is busy.' } as const
+  expect(refusalOf(server({ taskState: 'image_snapshot' }), 4, busy)).toMatchObject({ code: 'SERVER_BUSY' })
+  expect(refusalOf(server({ taskState: 'rebooting' }), 5, busy)).toMatchObject({ code: 'SERVER_BUSY' })
+  expect(refusalOf(server({ taskState: 'image_snapshot' }), 5, { code: 'IMAGE_GONE', message: '' })).toMatchObject({ code: 'SERVER_BUSY' })
+  expect(refusalOf(server({ taskState: 'image_snapshot' }), 5, busy)).toMatchObject({ code: 'SERVER_STUCK' })
+  expect(refusalOf(server({ taskState: 'image_snapshot' }), 5, busy)?.message).toMatch(/administrator has to reset/)
 })

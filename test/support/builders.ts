@@ -20,7 +20,7 @@ export function schedule(attributes: Record<string, unknown> = {}): Schedule {
 }
 
 export function server(attributes: Partial<Server> = {}): Server {
-  return { id: web1, name: 'web-1', status: 'ACTIVE', taskState: null, attachedVolumes: 0, ...attributes }
+  return { id: web1, name: 'web-1', status: 'ACTIVE', taskState: null, volumes: [], ...attributes }
 }
 
 /** A run of {@link web1} for 2026-11-21 that is saving image 1, but for what is given. */
@@ -28,7 +28,7 @@ export function run(attributes: Partial<Run> = {}): Run {
   return {
     cloud: 'default', server: web1, serverName: 'web-1', schedule: 'daily/web-1', period: '2026-11-21', status: 'saving', runId: 'run-1',
     attempt: 1, scheduledFor: new Date('2026-11-21T01:00:00Z'), until: new Date('2026-11-22T01:00:00Z'),
-    startedAt: new Date('2026-11-21T01:00:00Z'), leaseUntil: new Date('2026-11-21T01:10:00Z'), attachedVolumes: 0,
+    startedAt: new Date('2026-11-21T01:00:00Z'), leaseUntil: new Date('2026-11-21T01:10:00Z'), volumes: [],
     imageName: 'Daily-web-1-1', image: id(1), ...attributes,
   }
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { World } from '../../demo/world.ts'
 import type { Cadence } from '../../lib/model/schedule.ts'
-import type { LogFields } from '../../lib/runner/ports.ts'
-import { wire, type Service } from '../../lib/wiring.ts'
+import type { LogFields, Metrics } from '../../lib/runner/ports.ts'
+import { wire, type Edges, type Service } from '../../lib/wiring.ts'
 
 export interface LogLine extends LogFields {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
@@ -12,6 +12,8 @@ export interface LogLine extends LogFields {
 /** The service in a simulated world, as its timers would run it. */
 export interface TestService extends Service {
   readonly lines: LogLine[]
+  /** The metrics, by their names. */
+  readonly counts: Readonly<Record<string, number>>
   /** Sets the clock, runs the snapshot function of one cadence, and sends its events. */
   snapshotAt(cadence: Cadence, at: string): ReturnType<Service['snapshot']>
   pruneAt(at: string): ReturnType<Service['prune']>
@@ -19,11 +21,17 @@ export interface TestService extends Service {
   tickAt(at: string): Promise<void>
 }
 
-export function serviceIn(world: World, env: Record<string, string> = {}): TestService {
+export function serviceIn(world: World, env: Record<string, string> = {}, edges: Partial<Edges> = {}): TestService {
   const lines: LogLine[] = []
   const record = (level: LogLine['level']) => (message: string, fields: LogFields = {}) => lines.push({ ...fields, level, message })
   const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
-  const service = wire({ env: { ...world.env, ...env }, clock: world.clock, newId: randomUUID, sleep: () => Promise.resolve(), log })
+  const counts: Record<string, number> = {}
+  const metrics: Metrics = {
+    count: (name, value) => {
+      counts[name] = (counts[name] ?? 0) + value
+    },
+  }
+  const service = wire({ env: { ...world.env, ...env }, clock: world.clock, newId: randomUUID, sleep: () => Promise.resolve(), log, metrics, ...edges })
   const tick = (at: string) => {
     world.setClock(at)
     return { now: new Date(at), timeLeftMs: () => 300_000 }
@@ -33,6 +41,7 @@ export function serviceIn(world: World, env: Record<string, string> = {}): TestS
   return {
     ...service,
     lines,
+    counts,
     snapshotAt,
     pruneAt,
     tickAt: async (at) => {

@@ -1,0 +1,158 @@
+import type { Image } from '../model/image.ts'
+import type { Deletion } from '../model/run.ts'
+import type { Schedule } from '../model/schedule.ts'
+import type { SnapshotStatuses } from './goodness.ts'
+import type { RetentionPlan } from './retention.ts'
+
+/** What a plan was made from, as it was seen. */
+export interface Evidence {
+  /** The id of the project that the token is for. */
+  readonly project: string
+  /** The listing of marked images, complete. */
+  readonly images: readonly Image[]
+  /** The valid and enabled schedules of the cloud. */
+  readonly schedules: readonly Schedule[]
+  /** The keys of all schedules that exist, valid or not. */
+  readonly existing: ReadonlySet<string>
+  /** A complete listing of Cinder's snapshots; undefined when it is not known. */
+  readonly statuses: SnapshotStatuses | undefined
+}
+
+/**
+ * The last gate before deletes: checks a finished plan of one cloud against the laws of ownership and retention.
+ *
+ * It looks at the plan's result and at nothing of how it was made, and on purpose shares no code with the planner, the
+ * names of the marks included: a fault in one of the two must not be a fault in both.
+ *
+ * @returns a sentence for each law that is broken, with the image; none when the plan may be carried out.
+ */
+export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence): string[] {
+  const listed = new Map(evidence.images.map((image) => [image.id, image]))
+  const claimants = mappedSnapshots(evidence.images)
+  const schedules = new Map(evidence.schedules.map((schedule) => [schedule.key, schedule]))
+  const doomed = new Set<string>()
+  const broken: string[] = []
+
+  for (const { image } of plans.flatMap(({ remove }) => remove)) {
+    if (doomed.has(image.id)) broken.push(`Image ${image.id} is to be deleted twice.`)
+    doomed.add(image.id)
+  }
+  const survivors = Map.groupBy(
+    evidence.images.filter((image) => !doomed.has(image.id) && !image.protected && isOurs(image, evidence.project) && isRestorable(image, evidence.statuses)),
+    (image) => image.properties['instance_uuid']!,
+  )
+  for (const plan of plans) {
+    if (plan.remove.length === 0) continue
+    const schedule = schedules.get(plan.schedule)
+    if (!schedule) {
+      broken.push(`Schedule ${plan.schedule}, whose images are to be deleted, does not exist, or is disabled or invalid.`)
+      continue
+    }
+    const counted = (survivors.get(plan.server) ?? []).filter((image) => isOfPool(image, schedule, evidence)).toSorted(byAge)
+    // With the oldest of the newest `retention` survivors known, one comparison tells how many are newer than an image.
+    const limit = counted.at(-schedule.retention)
+    let previous: Image | undefined
+    for (const { image, snapshots } of plan.remove) {
+      const seen = listed.get(image.id)
+      const fault = (what: string) => broken.push(`Image ${image.id} of server ${plan.server} and schedule ${plan.schedule} ${what}.`)
+      if (!seen) {
+        fault('was not listed')
+        continue
+      }
+      if (!isOurs(seen, evidence.project)) fault('is not provably ours')
+      if (seen.protected) fault('is protected')
+      if (seen.properties['instance_uuid'] !== plan.server) fault('is of another server')
+      if (!isOfPool(seen, schedule, evidence)) fault('is of a schedule that this one does not stand for')
+      if (!isRestorable(seen, evidence.statuses)) fault('is not known to be good')
+      if (limit === undefined || byAge(limit, seen) <= 0) fault(`has fewer than ${schedule.retention} newer good images that stay`)
+      if (previous && byAge(previous, seen) >= 0) fault('is not to be deleted oldest first')
+      for (const id of snapshots) {
+        const users = claimants.get(id) ?? []
+        if (!users.includes(seen.id)) fault(`does not name the volume snapshot ${id} that is to go with it`)
+        else if (users.length > 1) fault(`shares the volume snapshot ${id} with another image`)
+      }
+      previous = seen
+    }
+  }
+  return broken
+}
+
+/**
+ * The same for what a failed attempt left behind: ours by the id of its run, and holding nothing that could be restored.
+ *
+ * @param image - As it is just before the delete.
+ * @returns why it must stay, to finish the sentence "kept: …"; undefined when it may go.
+ */
+export function leftoverObjection(image: Image, { server, leftoverOf }: Deletion, project: string, statuses: SnapshotStatuses | undefined): string | undefined {
+  const { properties } = image
+  const ours =
+    image.owner === project && properties['org.openstack__1__created_by'] === 'scheduled_images_service' &&
+    properties['instance_uuid'] === server && properties['scheduled_images__run'] === leftoverOf?.runId
+  if (!ours) return 'it does not carry the marks of the failed attempt'
+  if (image.protected) return 'it is protected'
+  if (image.status === 'active' && statuses === undefined && properties['block_device_mapping']) return 'the state of its volume snapshots is not known'
+  return isRestorable(image, statuses) ? 'it can be restored after all' : undefined
+}
+
+function isOurs({ id, owner, properties }: Image, project: string): boolean {
+  return (
+    owner === project && properties['org.openstack__1__created_by'] === 'scheduled_images_service' &&
+    properties['scheduled_images__image'] === id && Boolean(properties['instance_uuid'])
+  )
+}
+
+/** Of the schedule itself, or of one that no longer exists and that it alone adopts for that server. */
+function isOfPool({ properties }: Image, schedule: Schedule, { schedules, existing }: Evidence): boolean {
+  const key = properties['scheduled_images__schedule']!
+  if (key === schedule.key) return true
+  if (existing.has(key) || serverOf(schedule) !== properties['instance_uuid']) return false
+  const adopters = schedules.filter((other) => other.adopts.includes(key) && serverOf(other) === properties['instance_uuid'])
+  return adopters.length === 1 && adopters[0] === schedule
+}
+
+function serverOf({ server, state }: Schedule): string | undefined {
+  return 'id' in server ? server.id : state.lastRun?.server
+}
+
+function isRestorable({ status, size, properties }: Image, statuses: SnapshotStatuses | undefined): boolean {
+  if (status !== 'active') return false
+  const devices = devicesOf(properties['block_device_mapping'])
+  if (devices === undefined) return false
+  const backed = devices.filter(({ snapshot_id, source_type }) => Boolean(snapshot_id) || source_type === 'snapshot' || source_type === 'volume')
+  if (backed.length === 0) return (size ?? 0) > 0
+  return backed.every(({ snapshot_id }) => snapshot_id && statuses?.get(snapshot_id) === 'available')
+}
+
+interface Device {
+  readonly snapshot_id?: string | null
+  readonly source_type?: string | null
+}
+
+/** Undefined when the text is no list of devices. */
+function devicesOf(text: string | undefined): readonly Device[] | undefined {
+  if (!text) return []
+  try {
+    const devices = JSON.parse(text) as unknown
+    return Array.isArray(devices) && devices.every((device) => typeof device === 'object' && device !== null) ? (devices as Device[]) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Which images name each Cinder snapshot, by whatever hand. */
+function mappedSnapshots(images: readonly Image[]): Map<string, string[]> {
+  const users = new Map<string, string[]>()
+  for (const { id, properties } of images) {
+    for (const snapshot of new Set((devicesOf(properties['block_device_mapping']) ?? []).map(({ snapshot_id }) => snapshot_id))) {
+      if (snapshot) users.set(snapshot, [...(users.get(snapshot) ?? []), id])
+    }
+  }
+  return users
+}
+
+/** Oldest first; images of one second by their ids. */
+function byAge(a: Image, b: Image): number {
+  const apart = a.createdAt.getTime() - b.createdAt.getTime()
+  if (apart !== 0) return apart
+  return a.id === b.id ? 0 : a.id > b.id ? 1 : -1
+}

@@ -1,0 +1,58 @@
+import { hasCode } from '../model/errors.ts'
+import { createdBy, marks, type Image, type VolumeSnapshot } from '../model/image.ts'
+import type { SnapshotStatuses } from '../planner/goodness.ts'
+import type { Cloud, Ports } from './ports.ts'
+
+/** What one invocation sees of one cloud, and what it may still do there. */
+export interface Observation {
+  readonly cloud: Cloud
+  /** Every image of the project that carries our mark, by id. */
+  readonly images: Map<string, Image>
+  /** Cinder's snapshots by id, listed at the first call; undefined when they could not be had. */
+  readonly snapshots: () => Promise<ReadonlyMap<string, VolumeSnapshot> | undefined>
+  /** The states of the same. */
+  readonly statuses: () => Promise<SnapshotStatuses | undefined>
+  readonly allowance: Allowance
+}
+
+/** How many images may still be deleted. */
+export interface Allowance {
+  /** @returns false when none may. */
+  take(): boolean
+}
+
+export function observe(name: string, cloud: Cloud, images: readonly Image[], ports: Ports): Observation {
+  let listing: Promise<ReadonlyMap<string, VolumeSnapshot> | undefined> | undefined
+  let left = ports.maxDeletes
+  const snapshots = () => (listing ??= listSnapshots(name, cloud, ports))
+  return {
+    cloud,
+    images: new Map(images.map((image) => [image.id, image])),
+    snapshots,
+    statuses: async () => {
+      const listed = await snapshots()
+      return listed && new Map([...listed].map(([id, { status }]) => [id, status]))
+    },
+    allowance: { take: () => left-- > 0 },
+  }
+}
+
+/**
+ * Lists the images of the project that carry our mark. Compared again here, exactly: Glance's filter ignores letter case, and
+ * one that it does not know finds nothing (lab finding, §5).
+ */
+export async function listMarked(cloud: Cloud): Promise<Image[]> {
+  const images = await cloud.image.listImages({ owner: cloud.project, properties: { [marks.createdBy]: createdBy } })
+  return images.filter(({ owner, properties }) => owner === cloud.project && properties[marks.createdBy] === createdBy)
+}
+
+/** Without Cinder's listing no volume-backed image is judged, and so none is deleted; the others go on. */
+async function listSnapshots(name: string, cloud: Cloud, ports: Ports): Promise<ReadonlyMap<string, VolumeSnapshot> | undefined> {
+  try {
+    return await cloud.blockStorage.listSnapshots()
+  } catch (error) {
+    if (!hasCode(error)) throw error
+    ports.log.error(`volume-backed images are left alone: ${error.message}`, { cloud: name, code: error.code, requestId: error.requestId })
+    return undefined
+  }
+}

@@ -1,0 +1,106 @@
+import pLimit from 'p-limit'
+import type { Image } from '../model/image.ts'
+import { brokenLaws, type Evidence } from '../planner/gate.ts'
+import { scheduledImage } from '../planner/ownership.ts'
+import { planRetention, type RetentionPlan } from '../planner/retention.ts'
+import { deleteImage, type Objection } from './deletion.ts'
+import type { Observation } from './observation.ts'
+import { reserveMs, type Ports, type Tick } from './ports.ts'
+
+const concurrentPools = 5
+
+/** What removing counts. */
+export interface RemovalCounts {
+  deleted: number
+  kept: number
+  /** Deletions that were refused, and Cinder snapshots that are still there. */
+  left: number
+  /** Put off to the next tick, since `MAX_DELETES` was reached. */
+  capped: number
+  /** Would have been deleted, in a dry run. */
+  planned: number
+  /** Clouds whose plan broke a law. */
+  refused: number
+  faults: number
+}
+
+/** An invocation, as far as removing needs it. */
+export interface Removing {
+  readonly tick: Tick
+  readonly ports: Ports
+  readonly summary: RemovalCounts
+}
+
+/**
+ * Deletes the images of one cloud that are beyond retention: plans, has the plan checked against the laws by {@link brokenLaws},
+ * and carries it out. A plan that breaks a law is refused whole.
+ *
+ * @returns whether all of it was done, or at least tried.
+ */
+export async function removeExcess(name: string, evidence: Evidence, observed: Observation, invocation: Removing): Promise<boolean> {
+  const { ports, summary } = invocation
+  const plans = planRetention(evidence.images, evidence.schedules, evidence.existing, evidence.project, evidence.statuses)
+  const broken = brokenLaws(plans, evidence)
+  if (broken.length > 0) {
+    summary.refused += 1
+    refuse(name, broken, ports)
+    return true
+  }
+  const limit = pLimit(concurrentPools)
+  const finished = await Promise.all(plans.map((plan) => limit(() => carryOut(plan, observed, invocation))))
+  if (summary.capped > 0) {
+    ports.log.warn(`${summary.capped} images beyond retention are left for the next tick: MAX_DELETES allows ${ports.maxDeletes} deletions in one cloud and invocation`, { cloud: name })
+    ports.metrics.count('DeletionsCapped', summary.capped)
+  }
+  return finished.every(Boolean)
+}
+
+/** Nothing of such a plan can be trusted, and only people can help: it is a fault of this program, or of a cloud that lies. */
+function refuse(cloud: string, broken: readonly string[], ports: Ports): void {
+  const message = `The plan to delete images of cloud "${cloud}" breaks the laws of ownership or retention, so none is deleted. ${broken[0]}`
+  ports.log.error(`refused: ${message}`, { cloud, code: 'PLAN_REFUSED', broken: broken.slice(0, 20), count: broken.length })
+  ports.events.publish({ type: 'Scheduled Images Refused', cloud, reason: { code: 'PLAN_REFUSED', message } })
+  ports.metrics.count('PlansRefused', 1)
+}
+
+async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, { tick, ports, summary }: Removing): Promise<boolean> {
+  const fields = { cloud: plan.cloud, server: plan.server, schedule: plan.schedule }
+  const objection: Objection = (image) => {
+    if (image.protected) return 'it was protected a moment ago'
+    return scheduledImage(image, cloud.project) ? undefined : 'its marks were changed a moment ago'
+  }
+  summary.kept += plan.keep.length
+  for (const { image, reason } of plan.keep) ports.log.debug(`kept: ${reason}`, { ...fields, image: image.id, imageName: image.name })
+  const deleted: Image[] = []
+  try {
+    for (const [i, { image, reason, snapshots }] of plan.remove.entries()) {
+      if (tick.timeLeftMs() < reserveMs) return false
+      if (!allowance.take()) {
+        summary.capped += plan.remove.length - i
+        return false
+      }
+      if (ports.dryRun) {
+        summary.planned += 1
+        ports.log.info(`dry run: would delete ${image.name}: ${reason}`, { ...fields, image: image.id })
+      } else if (await deleteImage({ image, snapshots, ...fields }, objection, cloud, ports)) {
+        deleted.push(image)
+        ports.log.info(`deleted ${image.name}: ${reason}`, { ...fields, image: image.id })
+      } else summary.left += 1
+    }
+  } catch (error) {
+    ports.log.error('pruning was not finished', { ...fields, error })
+    summary.faults += 1
+  } finally {
+    report(plan, deleted, { ports, summary })
+  }
+  return true
+}
+
+function report(plan: RetentionPlan, deleted: readonly Image[], { ports, summary }: Pick<Removing, 'ports' | 'summary'>): void {
+  if (deleted.length === 0) return
+  summary.deleted += deleted.length
+  ports.events.publish({
+    type: 'Scheduled Images Pruned', cloud: plan.cloud, schedule: plan.schedule, server: { id: plan.server },
+    images: deleted.map(({ id, name }) => ({ id, name })),
+  })
+}

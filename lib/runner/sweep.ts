@@ -1,0 +1,67 @@
+import type { Image, VolumeSnapshot } from '../model/image.ts'
+import { runKeyText, type Run, type Sweep } from '../model/run.ts'
+import { isImageOf, strandedSnapshots } from '../planner/ownership.ts'
+import { deleteSnapshot } from './deletion.ts'
+import type { Observation } from './observation.ts'
+import type { Ports } from './ports.ts'
+
+/** What a request left unanswered may bring, it brings within this time. */
+const watchedMs = 3_600_000
+
+/** What is written down of an attempt that failed, before it is recorded as failed. */
+export function sweepOf({ cloud, server, schedule, period, runId, imageName, volumes, startedAt }: Run): Sweep {
+  return { cloud, server, schedule, period, runId, imageName, volumes, startedAt }
+}
+
+/**
+ * Cleans up after an attempt that failed: an image that came of it all the same puts its run in flight again, and Cinder
+ * snapshots that no image names are deleted. For an hour it looks again, and then until nothing is left.
+ *
+ * @returns The number of Cinder snapshots that are still there.
+ */
+export async function sweep(left: Sweep, observed: Observation, ports: Ports): Promise<number> {
+  const { cloud, images } = observed
+  const run = (await ports.runs.get([left])).get(runKeyText(left))
+  const current = run?.runId === left.runId ? run : undefined
+  if (current && current.status !== 'failed' && current.status !== 'missed') {
+    await ports.runs.removeSweep(left)
+    return 0
+  }
+  const late = [...images.values()].find((image) => isImageOf(left, image, cloud.project))
+  if (late) return resume(late, current, left, ports)
+  const stranded = left.volumes.length > 0 ? await findStranded(left, observed) : []
+  for (const { id, status } of stranded ?? []) {
+    if (status === 'deleting') continue
+    ports.log.info(`volume snapshot ${id} was left behind by an attempt that failed`, { ...fieldsOf(left), snapshot: id })
+    await deleteSnapshot(id, fieldsOf(left), cloud, ports)
+  }
+  if (stranded?.length === 0 && ports.clock().getTime() - left.startedAt.getTime() >= watchedMs) await ports.runs.removeSweep(left)
+  return stranded?.length ?? 0
+}
+
+/** Puts a run in flight again whose image came late; a later attempt may have taken its place. */
+async function resume(image: Image, run: Run | undefined, left: Sweep, ports: Ports): Promise<number> {
+  const fields = { ...fieldsOf(left), image: image.id }
+  if (run) {
+    const { problem: _problem, retryAt: _retryAt, ...rest } = run
+    if (!(await ports.runs.advance(run, { ...rest, status: 'saving', image: image.id }))) return 0
+    ports.log.info('the image of an attempt that was given up is there after all', fields)
+  } else {
+    ports.log.warn(`image ${image.id} came of an attempt that another one has replaced; it is neither counted nor deleted. Delete it if it is not wanted.`, fields)
+  }
+  await ports.runs.removeSweep(left)
+  return 0
+}
+
+/** Undefined when Cinder's snapshots could not be listed. */
+async function findStranded(left: Sweep, { cloud, snapshots }: Observation): Promise<VolumeSnapshot[] | undefined> {
+  const listed = await snapshots()
+  if (listed === undefined) return undefined
+  // Listed after the snapshots, and whatever their marks: whoever has such a snapshot in an image has use for it.
+  const images = await Promise.all([false, true].map((hidden) => cloud.image.listImages({ owner: cloud.project, properties: {}, hidden })))
+  return strandedSnapshots(left, listed.values(), images.flat())
+}
+
+function fieldsOf({ cloud, server, schedule, period }: Sweep) {
+  return { cloud, server, schedule, period }
+}
