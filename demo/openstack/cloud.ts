@@ -1,5 +1,6 @@
 import { Agenda } from './agenda.ts'
 import type { Identifiers } from './identifier.ts'
+import { Outages } from './outage.ts'
 
 /** A Keystone project with the quotas that other services hold for it. */
 export interface ProjectRecord {
@@ -194,6 +195,7 @@ export class Cloud {
   /** For what comes and goes with requests, so that asking once more does not change the next server's id. */
   readonly noise: Identifiers
   readonly settings: CloudSettings
+  readonly outages = new Outages()
   readonly projects = new Map<string, ProjectRecord>()
   readonly users = new Map<string, UserRecord>()
   readonly credentials = new Map<string, CredentialRecord>()

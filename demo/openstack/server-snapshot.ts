@@ -186,9 +186,6 @@ export function snapshotVolumes(
       `Invalid input received: Invalid volume: Volume ${volume.id} status must be available, in-use, but current status is: ${volume.status}. (HTTP 400) (Request-ID: ${action.requestId})`,
     )
   }
-  // Glance's quota and the metadata are judged first here: where they refuse, nova would leave the snapshots behind.
-  const properties = inherit(server)
-  const image = submit(cloud, caller, server, order.name, properties, order.metadata)
   const mapping = volumes.map(({ attachment, volume }) => {
     const snapshot = startVolumeSnapshot(cloud, volume, caller.user.id, `snapshot for ${order.name}`)
     return {
@@ -213,9 +210,13 @@ export function snapshotVolumes(
       encryption_options: null,
     }
   })
-  image.properties.set('root_device_name', rootAttachment(server)?.device ?? '/dev/sda')
-  image.properties.set('block_device_mapping', JSON.stringify(mapping))
-  image.properties.set('bdm_v2', 'True')
+  const own = {
+    root_device_name: rootAttachment(server)?.device ?? '/dev/sda',
+    block_device_mapping: JSON.stringify(mapping),
+    bdm_v2: 'True',
+  }
+  // Glance is asked last: where it refuses, the snapshots stay, and nothing says which image they were for.
+  const image = submit(cloud, caller, server, order.name, inherit(server), { ...order.metadata, ...own })
   image.diskFormat = 'qcow2'
   image.containerFormat = 'bare'
   storeData(cloud, image, 0, '')
@@ -236,6 +237,7 @@ function submit(
   properties: Map<string, string>,
   given: Readonly<Record<string, string>>,
 ): ImageRecord {
+  if (cloud.outages.isDown('glance')) throw unexpected('nova.exception.GlanceConnectionFailed')
   try {
     for (const [key, value] of Object.entries(given)) {
       if (!IGNORED.has(key) && !isFormat(key, value)) properties.set(key, judged(server, key, value))

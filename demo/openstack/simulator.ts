@@ -13,6 +13,7 @@ import { image } from './image.ts'
 import { newImage, removeImage } from './image-record.ts'
 import type { ImageSeen, ServerSeen, SnapshotSeen, VolumeSeen } from './inspection.ts'
 import { seenImage, seenServer, seenSnapshot, seenVolume } from './inspection.ts'
+import type { Daemon } from './outage.ts'
 import { recordAction } from './server-action.ts'
 import { attach, marks, newServer, withBooter } from './server-boot.ts'
 import { powerOf, vmStateOf } from './server-view.ts'
@@ -20,6 +21,7 @@ import type { RequestLog } from './wire.ts'
 import { listener } from './wire.ts'
 
 export type { FaultAnswer, FaultEffect, FaultRule, RecordedRequest, ServiceName } from './fault.ts'
+export type { Daemon } from './outage.ts'
 export type { ImageSeen, ServerSeen, SnapshotSeen, VolumeSeen } from './inspection.ts'
 
 /** How the simulated cloud is set up. */
@@ -139,6 +141,8 @@ export interface OpenStackSimulator {
   remove(id: string): void
   /** Makes something go wrong; call the result to make it stop. */
   fault(rule: FaultRule): () => void
+  /** Stops a daemon; call the result to start it again. */
+  stop(daemon: Daemon): () => void
   close(): Promise<void>
 }
 
@@ -311,6 +315,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
       cloud.volumes.delete(id)
     },
     fault: (rule) => faults.add(rule),
+    stop: (daemon) => looked(() => cloud.outages.stop(daemon)),
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()

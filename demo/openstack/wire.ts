@@ -4,6 +4,7 @@ import type { Answer, Service, WireRequest } from './answer.ts'
 import { Refusal, keystoneFault, novaFault, page, pageAsJson } from './answer.ts'
 import type { Cloud } from './cloud.ts'
 import type { FaultAnswer, Faults, RecordedRequest, ServiceName } from './fault.ts'
+import { DAEMON_OF } from './outage.ts'
 import { actionName } from './server-action.ts'
 
 /** Where each service lives on the one port, as devstack has it. */
@@ -44,7 +45,7 @@ export function listener(
     log.push(entry)
     const effect = faults.effectOn(entry, request.body)
     if (effect === 'hang') return
-    if (effect === 'reset') {
+    if (effect === 'reset' || cloud.outages.isDown(DAEMON_OF[name])) {
       cut(outgoing)
       return
     }

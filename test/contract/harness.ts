@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { afterAll, vi } from 'vitest'
 import { parse } from 'yaml'
-import type { OpenStackSimulator } from '../../demo/openstack/simulator.ts'
+import type { Daemon, OpenStackSimulator } from '../../demo/openstack/simulator.ts'
 import { startOpenStack } from '../../demo/openstack/simulator.ts'
 import type { Api, Json, Reply } from './api.ts'
 import { connect } from './api.ts'
@@ -37,6 +39,8 @@ export interface CloudUnderTest {
   readonly simulator?: OpenStackSimulator
   /** Whether servers and volumes obey the lab's `lab_…` metadata. */
   readonly knobs: boolean
+  /** Whether daemons of the cloud can be stopped; on a real one `OS_TEST_SERVICES` names the script that does it. */
+  readonly outages: boolean
   /** The id of the image that servers are booted from. */
   readonly baseImage: string
   /** Whether clouds.yaml has this entry, for `describe.skipIf`. */
@@ -50,6 +54,8 @@ export interface CloudUnderTest {
   /** @returns the server's id. */
   boot(options?: BootOptions): Promise<string>
   deleteServer(id: string, cloud?: string): Promise<void>
+  /** Does some work while a daemon of the cloud is down, and starts it again. */
+  without<Result>(daemon: Daemon, work: () => Promise<Result>): Promise<Result>
   /** Lets time pass: real time on a real cloud, the simulated clock otherwise. */
   sleep(seconds: number): Promise<void>
   /** Looks until it is as wanted. @throws Error with what was seen last, after `seconds` (default 60). */
@@ -67,6 +73,8 @@ export interface CloudUnderTest {
 
 const BASE_IMAGE = process.env['OS_TEST_IMAGE'] ?? 'cirros-lab'
 const FLAVOR = process.env['OS_TEST_FLAVOR'] ?? 'lab.tiny'
+/** `bash SCRIPT stop|start DAEMON`, as the lab's svc.sh. */
+const SERVICES = process.env['OS_TEST_SERVICES']
 const NO_DISK_FLAVOR = process.env['OS_TEST_NO_DISK_FLAVOR'] ?? 'lab.nodisk'
 
 /** Call it once, at the top of a test file: what that file made is deleted after its tests. */
@@ -162,6 +170,20 @@ export async function cloudUnderTest(): Promise<CloudUnderTest> {
     await until(() => server(id, cloud), (seen) => seen['status'] === 'GONE')
   }
 
+  const without: CloudUnderTest['without'] = async (daemon, work) => {
+    const control = async (what: string): Promise<void> => {
+      await promisify(execFile)('bash', [SERVICES ?? '', what, daemon])
+    }
+    if (real) await control('stop')
+    const start = simulator?.stop(daemon)
+    try {
+      return await work()
+    } finally {
+      start?.()
+      if (real) await control('start')
+    }
+  }
+
   const snapshot: CloudUnderTest['snapshot'] = async (id, label, metadata = {}, cloud) => {
     const body = { createImage: { name: name(label), metadata } }
     const microversion = 'compute 2.45'
@@ -190,6 +212,7 @@ export async function cloudUnderTest(): Promise<CloudUnderTest> {
     real,
     ...(simulator && { simulator }),
     knobs: BASE_IMAGE === 'cirros-lab',
+    outages: !real || SERVICES !== undefined,
     baseImage,
     has: (cloud) => cloud in entries,
     entry,
@@ -197,6 +220,7 @@ export async function cloudUnderTest(): Promise<CloudUnderTest> {
     name,
     boot,
     deleteServer,
+    without,
     sleep,
     until,
     server,

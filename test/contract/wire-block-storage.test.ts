@@ -230,6 +230,45 @@ describe('requests', () => {
   })
 })
 
+describe.skipIf(!cloud.has('gamma'))('case 29: an image of a volume-backed server that Glance refuses', () => {
+  test('leaves the Cinder snapshots behind, which nothing but their name and volume tells of', async () => {
+    const gamma = await cloud.api('gamma')
+    const small = await cloud.boot({ label: 'small', volumeBacked: true, cloud: 'gamma' })
+    const [volume] = (await cloud.server(small, 'gamma'))['os-extended-volumes:volumes_attached'] as Json[]
+    const left = async (label: string): Promise<Json[]> => {
+      const name = encodeURIComponent(`snapshot for ${cloud.name(label)}`)
+      return (await gamma.request('block-storage', 'GET', `/snapshots/detail?name=${name}`)).json['snapshots']
+    }
+    const leaves = async (label: string, metadata: Json): Promise<Reply> => {
+      const refused = await gamma.action(small, { createImage: { name: cloud.name(label), metadata } })
+      const snapshots = await cloud.until(() => left(label), (seen) => seen.every(({ status }) => status === 'available'))
+      expect(snapshots).toMatchObject([{ name: `snapshot for ${cloud.name(label)}`, volume_id: volume?.['id'], metadata: {} }])
+      expect((await cloud.server(small, 'gamma'))['OS-EXT-STS:task_state']).toBe(null)
+      return refused
+    }
+
+    const misled = await leaves('misled', { created_at: 'z' })
+    expect([misled.status, misled.json['forbidden']['message']]).toEqual([403, 'HTTP 403 Forbidden: Attribute &#x27;created_at&#x27; is read-only.'])
+
+    const body = { name: cloud.name('filler'), disk_format: 'raw', container_format: 'bare' }
+    for (let count = 0; count < 3; count += 1) {
+      expect((await gamma.request('image', 'POST', '/v2/images', { body })).status).toBe(201)
+    }
+    const over = await leaves('over', {})
+    expect([over.status, over.json['computeFault']['message']]).toEqual([500, expect.stringContaining("<class 'glanceclient.exc.HTTPOverLimit'>")])
+    expect((await gamma.request('image', 'GET', `/v2/images?name=${cloud.name('over')}`)).json['images']).toEqual([])
+  })
+})
+
+test.skipIf(!cloud.outages)('while Glance is down, createImage leaves the Cinder snapshots behind', async () => {
+  const refused = await cloud.without('glance', () => api.action(server, { createImage: { name: cloud.name('unheard') } }))
+  expect([refused.status, refused.json['computeFault']['message']]).toEqual([500, expect.stringContaining("<class 'nova.exception.GlanceConnectionFailed'>")])
+  const name = encodeURIComponent(`snapshot for ${cloud.name('unheard')}`)
+  const left = async (): Promise<Json[]> => (await cinder('GET', `/snapshots/detail?name=${name}`)).json['snapshots']
+  const snapshots = await cloud.until(left, (seen) => seen.every(({ status }) => status === 'available'))
+  expect(snapshots.map((each) => each['volume_id']).toSorted()).toEqual(volumes.toSorted())
+})
+
 describe.skipIf(!cloud.has('beta'))('case 31: a project with room for ten Cinder snapshots', () => {
   test('is told so with 403 by nova, before any is made, and with 413 by Cinder', async () => {
     const beta = await cloud.api('beta')
