@@ -17,16 +17,17 @@ const clockSkewMs = 5 * 60_000
  * The invocation ends in error only when the job could not be done or recorded, so that Lambda tries it again; a cloud or a
  * server that fails is part of the job.
  *
+ * @param serve - The service that the job is done with; by default the one that a warm Lambda keeps.
  * @returns The job's summary, so that `serverless invoke` shows it.
  */
-export function timer<Summary extends { readonly faults: number }>(job: (service: Service, tick: Tick) => Promise<Summary>) {
+export function timer<Summary extends { readonly faults: number }>(job: (service: Service, tick: Tick) => Promise<Summary>, serve: () => Service = wired) {
   return middy<unknown, Summary>({ timeoutEarlyInMillis: 3000 })
     .use({
-      after: () => wired().flush(),
-      onError: () => wired().flush(),
+      after: () => serve().flush(),
+      onError: () => serve().flush(),
     })
     .handler(async (event: unknown, context: Context) => {
-      const service = wired()
+      const service = serve()
       const started = Date.now()
       const now = scheduledTime(event, service.clock())
       const summary = await job(service, { now, timeLeftMs: () => context.getRemainingTimeInMillis() })

@@ -13,6 +13,8 @@ export interface Observation {
   /** The states of the same. */
   readonly statuses: () => Promise<SnapshotStatuses | undefined>
   readonly allowance: Allowance
+  /** Has the cloud pruned at the next tick if this invocation should not come to it. */
+  readonly announcePrune: () => Promise<void>
 }
 
 /** How many images may still be deleted. */
@@ -21,7 +23,9 @@ export interface Allowance {
   take(): boolean
 }
 
-export function observe(name: string, cloud: Cloud, images: readonly Image[], ports: Ports): Observation {
+/** @param announce - Called once, at the first {@link Observation.announcePrune}. */
+export function observe(name: string, cloud: Cloud, images: readonly Image[], announce: () => Promise<void>, ports: Ports): Observation {
+  let announced: Promise<void> | undefined
   let listing: Promise<ReadonlyMap<string, VolumeSnapshot> | undefined> | undefined
   let left = ports.maxDeletes
   const snapshots = () => (listing ??= listSnapshots(name, cloud, ports))
@@ -34,6 +38,7 @@ export function observe(name: string, cloud: Cloud, images: readonly Image[], po
       return listed && new Map([...listed].map(([id, { status }]) => [id, status]))
     },
     allowance: { take: () => left-- > 0 },
+    announcePrune: () => (announced ??= announce()),
   }
 }
 

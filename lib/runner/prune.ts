@@ -96,7 +96,8 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   summary.clouds += 1
   const cloud = await ports.clouds.open(name, tick.timeLeftMs)
   const listed = daily || runs.length > 0 || sweeps.length > 0 ? await listMarked(cloud) : []
-  const observed = observe(name, cloud, listed, ports)
+  const pruneAtNextTick = () => ports.runs.recordPrune(name, new Date(tick.now.getTime() - dailyMs))
+  const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
 
   const good = await settleAll(runs, observed, work, invocation)
   await cleanUp(deletions, sweeps, observed, invocation)
@@ -108,9 +109,9 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')
   const statuses = backed ? await observed.statuses() : undefined
   const done = await removeExcess(name, { project: cloud.project, images, schedules, existing, statuses }, observed, invocation)
-  // What was not finished is due again at the next tick.
+  if (ports.dryRun) return
   const finished = done && (!backed || statuses !== undefined)
-  if (!ports.dryRun) await ports.runs.recordPrune(name, finished ? tick.now : new Date(tick.now.getTime() - dailyMs))
+  await (finished ? ports.runs.recordPrune(name, tick.now) : pruneAtNextTick())
 }
 
 /** A cloud that was never pruned has nothing to prune yet: its day begins now. */

@@ -59,6 +59,7 @@ export async function settle(run: Run, observed: Observation, tick: Tick, ports:
       const sealed = decision.kept ? decision.image : await seal(decision.image, cloud)
       if (!sealed) return recordWait(run, { kind: 'wait', reason: 'the seal did not last; it is set again' }, ports)
       images.set(sealed.id, sealed)
+      await observed.announcePrune()
       return recordGood(run, decision, ports)
     }
   }
