@@ -1,0 +1,71 @@
+import { parseArgs, styleText } from 'node:util'
+import fc, { type IRawProperty, type RunDetails } from 'fast-check'
+import { crashPoints, mishaps } from './reliability/crash.ts'
+import { overlaps } from './reliability/overlap.ts'
+import { weathers } from './reliability/stage.ts'
+
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } } })
+if (values.help) {
+  console.log(`Runs the reliability tests for as long as you ask, with new seeds each time.
+
+  npm run test:soak -- [--minutes 10] [--seed N]
+
+It goes through every crash point, through random interleavings, through random histories and through random lies of a
+cloud, in turns, and prints how many passed. It ends at the first that fails, with what is needed to play it again.`)
+  process.exit()
+}
+
+const minutes = Number(values.minutes)
+let seed = values.seed === undefined ? Date.now() & 0x7fffffff : Number(values.seed)
+const begun = Date.now()
+const end = begun + minutes * 60_000
+const passed = { 'crash points': 0, interleavings: 0 }
+
+interface Passed {
+  readonly kind: keyof typeof passed
+  readonly count: number
+}
+
+/** One turn of each kind of test after another, for ever. */
+async function* turns(): AsyncGenerator<Passed> {
+  const rounds = weathers.flatMap((weather) => mishaps.map((mishap) => ({ weather, mishap })))
+  const interleavings = overlaps()
+  for (let round = 0; ; round += 1) {
+    const { weather, mishap } = rounds[round % rounds.length]!
+    for await (const { index, call, broken, said } of crashPoints(weather, mishap)) {
+      if (broken.length > 0) throw new Error(`While ${weather}, call ${index} (${call}) ${mishap}:\n${[...broken, ...said].join('\n')}`)
+      yield { kind: 'crash points', count: 1 }
+    }
+    yield await runs('interleavings', interleavings, 60)
+  }
+}
+
+async function runs<Ts>(kind: Passed['kind'], property: IRawProperty<Ts>, count: number): Promise<Passed> {
+  seed += 1
+  const details: RunDetails<Ts> = await fc.check(property, { numRuns: count, seed, endOnFailure: true })
+  if (details.failed) throw new Error(`${kind}:\n${fc.defaultReportMessage(details)}`)
+  return { kind, count }
+}
+
+function report(): string {
+  const counts = Object.entries(passed).map(([kind, count]) => `${count} ${kind}`)
+  return `${((Date.now() - begun) / 60_000).toFixed(1)} min: ${counts.join(', ')}`
+}
+
+console.log(`soaking for ${minutes} min, seed ${seed}`)
+let told = begun
+try {
+  for await (const { kind, count } of turns()) {
+    passed[kind] += count
+    if (Date.now() > end) break
+    if (Date.now() - told < 10_000) continue
+    told = Date.now()
+    console.log(report())
+  }
+} catch (error) {
+  console.error(`${styleText('red', 'failed after')} ${report()}\n${error instanceof Error ? error.message : String(error)}`)
+  process.exit(1)
+}
+console.log(`${styleText('green', 'all of it passed')}: ${report()}`)
+// Processes that died in a test are still waiting for answers.
+process.exit()
