@@ -6,8 +6,8 @@ import { Outages } from './outage.ts'
 export interface ProjectRecord {
   readonly id: string
   readonly name: string
-  readonly imageQuota: number
-  readonly snapshotQuota: number
+  imageQuota: number
+  snapshotQuota: number
 }
 
 /** What a user may do in a project. `reader` may write as well, as under Zed's defaults (lab README §2). */

@@ -45,6 +45,8 @@ export interface OpenStackSimulatorOptions {
   readonly maxMicroversion?: string
   /** Serve https with this certificate. */
   readonly tls?: { readonly key: string; readonly cert: string }
+  /** Told of each request before anything is done about it. */
+  readonly onRequest?: (request: RecordedRequest) => void
 }
 
 /** A project. Quotas are unlimited unless given. */
@@ -116,6 +118,8 @@ export interface OpenStackSimulator {
   ): ApplicationCredential
   addImage(project: Project, seed: ImageSeed): ImageSeen
   addServer(project: Project, seed: ServerSeed): ServerSeen
+  /** Changes the quotas that are given; what is over them stays. */
+  setQuotas(project: Project, quotas: { readonly imageQuota?: number; readonly snapshotQuota?: number }): void
   /** What there is now, oldest first. Deleted things are absent. */
   images(): ImageSeen[]
   servers(): ServerSeen[]
@@ -148,7 +152,7 @@ export interface OpenStackSimulator {
 
 /** Starts a cloud with nothing in it but two flavors (`lab.tiny`, `lab.nodisk`) and the base image. */
 export async function startOpenStack(options: OpenStackSimulatorOptions = {}): Promise<OpenStackSimulator> {
-  const { clock = () => new Date(), seed, tls } = options
+  const { clock = () => new Date(), seed, tls, onRequest } = options
   const noise = identifiers(seed === undefined ? undefined : seed + 1)
   const cloud = new Cloud(clock, identifiers(seed), noise, settings(options))
   const faults = new Faults()
@@ -159,7 +163,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
     image: image(cloud),
     'block-storage': blockStorage(cloud),
   }
-  const listen = listener(cloud, services, faults, requests)
+  const listen = listener(cloud, services, faults, requests, onRequest)
   const server = tls === undefined ? createServer(listen) : createTlsServer({ key: tls.key, cert: tls.cert }, listen)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -282,6 +286,9 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
     },
     addImage,
     addServer,
+    setQuotas: ({ id }, quotas) => {
+      Object.assign(existing(cloud.projects, id), quotas)
+    },
     images: () => looked(() => [...cloud.images.values()].map(seenImage)),
     servers: () => looked(() => [...cloud.servers.values()].map(seenServer)),
     snapshots: () => looked(() => [...cloud.snapshots.values()].map(seenSnapshot)),

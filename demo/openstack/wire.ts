@@ -24,6 +24,7 @@ export function listener(
   services: Readonly<Record<ServiceName, Service>>,
   faults: Faults,
   log: RequestLog,
+  onRequest: (request: RecordedRequest) => void = () => {},
 ): RequestListener {
   return (incoming, outgoing) => {
     // A client that goes away in mid-request is its own business.
@@ -43,6 +44,7 @@ export function listener(
     cloud.agenda.catchUp()
     const entry = record(name, request)
     log.push(entry)
+    onRequest(entry)
     const effect = faults.effectOn(entry, request.body)
     if (effect === 'hang') return
     if (effect === 'reset' || cloud.outages.isDown(DAEMON_OF[name])) {
