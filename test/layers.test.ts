@@ -31,6 +31,9 @@ test.each<[path: string, content: string, message: string]>([
   ['lib/planner/x.ts', "import { readFileSync } from 'node:fs'\nexport { readFileSync }\n", 'lib/planner imports lib/model and croner only'],
   ['lib/planner/x.ts', 'export const now = Date.now()\n', 'A planner reads no clock'],
   ['lib/planner/x.ts', 'export const dice = Math.random()\n', 'A planner throws no dice'],
+  ['lib/planner/gate.ts', "import { scheduledImage } from './ownership.ts'\nexport { scheduledImage }\n", 'The gate shares no code with what it checks'],
+  ['lib/planner/gate.ts', "import { marks } from '../model/image.ts'\nexport { marks }\n", 'The gate shares no code with what it checks'],
+  ['lib/planner/gate.ts', "import type { Ports } from '../runner/ports.ts'\nexport type { Ports }\n", 'lib/planner imports lib/model and croner only'],
   ['lib/runner/x.ts', "import { connect } from '../openstack/cloud.ts'\nexport { connect }\n", 'lib/runner imports lib/planner, lib/model and p-limit only'],
   ['lib/runner/x.ts', "import { wired } from '../wiring.ts'\nexport { wired }\n", 'lib/runner imports lib/planner, lib/model and p-limit only'],
   ['lib/openstack/x.ts', "import { EventBus } from '../aws/event-bus.ts'\nexport { EventBus }\n", 'adapters never import each other'],
@@ -45,6 +48,10 @@ test.each<[path: string, content: string, message: string]>([
 
 test('what the layers allow is let through', () => {
   expect(lint('lib/planner/x.ts', "import { Cron } from 'croner'\nimport type { Run } from '../model/run.ts'\nimport { goodness } from './goodness.ts'\n\nexport const kept: [Run?] = []\nexport { Cron, goodness }\n")).toContain('0 errors')
+})
+
+test('the gate may know the types of what it checks', () => {
+  expect(lint('lib/planner/gate.ts', "import type { Image } from '../model/image.ts'\nimport type { RetentionPlan } from './retention.ts'\n\nexport const given: [Image?, RetentionPlan?] = []\n")).toContain('0 errors')
 })
 
 test('no planner reads the clock by `new Date()` either, and only wiring.ts reads the environment', () => {

@@ -87,7 +87,7 @@ export function leftoverObjection(image: Image, { server, leftoverOf }: Deletion
   const { properties } = image
   const ours =
     image.owner === project && properties['org.openstack__1__created_by'] === 'scheduled_images_service' &&
-    properties['instance_uuid'] === server && properties['scheduled_images__run'] === leftoverOf?.runId
+    properties['instance_uuid'] === server && leftoverOf !== undefined && properties['scheduled_images__run'] === leftoverOf.runId
   if (!ours) return 'it does not carry the marks of the failed attempt'
   if (image.protected) return 'it is protected'
   if (image.status === 'active' && statuses === undefined && properties['block_device_mapping']) return 'the state of its volume snapshots is not known'
