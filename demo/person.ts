@@ -8,10 +8,12 @@ export interface Person {
   /** Makes an image by hand. @returns its id. */
   createImage(server: string, name: string): Promise<string>
   image(method: string, path: string, body?: unknown): Promise<Response>
+  /** Makes a Cinder snapshot by hand. @returns its id. */
+  snapshot(volume: string, name: string): Promise<string>
 }
 
 /** alice, by HTTP. */
-export function personIn({ openstack }: World): Person {
+export function personIn({ openstack, project }: World): Person {
   const domain = { id: 'default' }
   const login = {
     auth: {
@@ -24,7 +26,7 @@ export function personIn({ openstack }: World): Person {
     const asked = await fetch(`${openstack.authUrl}/auth/tokens`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(login) })
     return fetch(openstack.url + path, {
       method,
-      headers: { 'X-Auth-Token': asked.headers.get('x-subject-token')!, 'Content-Type': contentType, 'OpenStack-API-Version': 'compute 2.45' },
+      headers: { 'X-Auth-Token': asked.headers.get('x-subject-token')!, 'Content-Type': contentType, ...(path.startsWith('/compute') && { 'OpenStack-API-Version': 'compute 2.45' }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     })
   }
@@ -42,5 +44,10 @@ export function personIn({ openstack }: World): Person {
       return image_id
     },
     image: (method, path, body) => call(method, `/image/v2/images/${path}`, body, method === 'PATCH' ? 'application/openstack-images-v2.1-json-patch' : undefined),
+    snapshot: async (volume, name) => {
+      const answer = await call('POST', `/volume/v3/${project.id}/snapshots`, { snapshot: { volume_id: volume, name, force: true } })
+      const { snapshot } = (await answer.json()) as { snapshot: { id: string } }
+      return snapshot.id
+    },
   }
 }

@@ -22,10 +22,16 @@ export interface World {
   editSchedule(cadence: string, schedule: string, attributes: Readonly<Record<string, unknown>>): Promise<void>
   deleteSchedule(cadence: string, schedule: string): Promise<void>
   getSchedule(cadence: string, schedule: string): Promise<Record<string, unknown> | undefined>
+  /** Everything in the schedules table. */
+  schedules(): Promise<Record<string, unknown>[]>
   /** Everything in the runs table. */
   runs(): Promise<Record<string, unknown>[]>
+  /** Puts the runs table back to what it once was, as a restored backup does. */
+  restoreRuns(records: readonly Record<string, unknown>[]): Promise<void>
   close(): Promise<void>
 }
+
+type Quotas = Parameters<OpenStackSimulator['addProject']>[1]
 
 const cloudsPath = '/scheduled-images/local/clouds/'
 
@@ -34,11 +40,11 @@ const cloudsPath = '/scheduled-images/local/clouds/'
  *
  * It sets the SDK's variables of this process (`AWS_ENDPOINT_URL_DYNAMODB` and so on), so one world is used at a time.
  */
-export async function startWorld(options: { now: Date | string } & Omit<OpenStackSimulatorOptions, 'clock'>): Promise<World> {
+export async function startWorld(options: { now: Date | string; quotas?: Quotas } & Omit<OpenStackSimulatorOptions, 'clock'>): Promise<World> {
   let now = new Date(options.now)
   const clock = () => now
   const [openstack, aws] = await Promise.all([startOpenStack({ ...options, clock }), startAws()])
-  const project = openstack.addProject('alpha')
+  const project = openstack.addProject('alpha', options.quotas)
   const user = openstack.addUser('alice', 'alice-password', { alpha: 'member' })
   const credential = openstack.addApplicationCredential(user, project, { secret: 'alpha-secret' })
   aws.parameters.set(`${cloudsPath}default`, JSON.stringify({
@@ -53,6 +59,7 @@ export async function startWorld(options: { now: Date | string } & Omit<OpenStac
   await createTables(client, { schedules: 'schedules', runs: 'runs' })
   const dynamodb = DynamoDBDocumentClient.from(client)
 
+  const everything = async (table: string) => (await dynamodb.send(new ScanCommand({ TableName: table }))).Items ?? []
   return {
     openstack,
     aws,
@@ -83,7 +90,12 @@ export async function startWorld(options: { now: Date | string } & Omit<OpenStac
       const { Item } = await dynamodb.send(new GetCommand({ TableName: 'schedules', Key: { cadence, schedule } }))
       return Item
     },
-    runs: async () => (await dynamodb.send(new ScanCommand({ TableName: 'runs' }))).Items ?? [],
+    schedules: () => everything('schedules'),
+    runs: () => everything('runs'),
+    restoreRuns: async (records) => {
+      for (const { server, run } of await everything('runs')) await dynamodb.send(new DeleteCommand({ TableName: 'runs', Key: { server, run } }))
+      for (const record of records) await dynamodb.send(new PutCommand({ TableName: 'runs', Item: record }))
+    },
     close: async () => {
       client.destroy()
       await Promise.all([openstack.close(), aws.close()])

@@ -14,7 +14,7 @@ import { sweep } from './sweep.ts'
 const hourMs = 3_600_000
 /** A cloud without runs in flight is looked through this often; a little less than a day, since ticks jitter. */
 const dailyMs = 24 * hourMs - 5 * 60_000
-/** A Cinder snapshot that will not go is tried again at each tick for this long, and then once a day. */
+/** A Cinder snapshot that will not go is tried again at each tick for this long, and then whenever images are pruned. */
 const eagerMs = 2 * hourMs
 
 const concurrentRuns = 10
@@ -87,21 +87,21 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   const { name } = work
   const clock = ports.clock()
   const daily = await isDailyDue(name, invocation)
-  const isDue = ({ startedAt }: Deletion | Sweep) => daily || clock.getTime() - startedAt.getTime() < eagerMs
+  const isFresh = ({ startedAt }: Deletion | Sweep) => clock.getTime() - startedAt.getTime() < eagerMs
   const runs = work.runs.filter((run) => run.status === 'saving' || run.leaseUntil <= clock)
-  const deletions = work.deletions.filter(isDue)
-  const sweeps = work.sweeps.filter(isDue)
-  if (!daily && runs.length === 0 && deletions.length === 0 && sweeps.length === 0) return
+  const freshSweeps = work.sweeps.filter(isFresh)
+  if (!daily && runs.length === 0 && freshSweeps.length === 0 && !work.deletions.some(isFresh)) return
 
   summary.clouds += 1
   const cloud = await ports.clouds.open(name, tick.timeLeftMs)
-  const listed = daily || runs.length > 0 || sweeps.length > 0 ? await listMarked(cloud) : []
+  const listed = daily || runs.length > 0 || freshSweeps.length > 0 ? await listMarked(cloud) : []
   const pruneAtNextTick = () => ports.runs.recordPrune(name, new Date(tick.now.getTime() - dailyMs))
   const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
 
   const good = await settleAll(runs, observed, work, invocation)
-  await cleanUp(deletions, sweeps, observed, invocation)
-  if (!daily && good === 0) return
+  const pruning = daily || good > 0
+  await cleanUp(pruning ? work.deletions : work.deletions.filter(isFresh), pruning ? work.sweeps : freshSweeps, observed, invocation)
+  if (!pruning) return
 
   const schedules = work.parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : []))
   const existing = new Set(work.parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key)))

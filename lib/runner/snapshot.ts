@@ -126,7 +126,7 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], inv
       await startAll(undefined, candidates.flatMap((candidate) => refused(candidate, error, 'cloud', invocation)), invocation)
       return
     }
-    const due = stalestFirst(await withoutForgotten(await resolve(candidates, name, servers, invocation), cloud, invocation))
+    const due = stalestFirst(await withoutForgotten(name, await resolve(candidates, name, servers, invocation), cloud, invocation))
     if (due.length === 0) return
     let free = cloud.maxInFlight - (await ports.runs.countInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs)))
     const startable = due.filter(({ item, server, refusal }) => {
@@ -172,7 +172,7 @@ function startableOf(item: Item, decision: Due, server: Server): Startable {
  * Leaves out the runs that have their image although the runs table does not know it, and writes them down anew. The cloud's
  * images are listed only when an item remembers more than the table.
  */
-async function withoutForgotten(due: readonly Startable[], cloud: Cloud, { ports, summary }: Invocation): Promise<Startable[]> {
+async function withoutForgotten(name: string, due: readonly Startable[], cloud: Cloud, { ports, summary }: Invocation): Promise<Startable[]> {
   const isSuspect = ({ item, decision, server }: Startable) => isForgotten(item.schedule, server.id, decision.turn, decision.after)
   if (!due.some(isSuspect)) return [...due]
   let images: Image[]
@@ -182,7 +182,7 @@ async function withoutForgotten(due: readonly Startable[], cloud: Cloud, { ports
     if (!hasCode(error)) throw error
     // They stay due: a second image of a period is worse than a late one.
     summary.unreachable += due.filter(isSuspect).length
-    ports.log.error(`the runs table has forgotten runs, and their images cannot be looked for: ${error.message}`, { code: error.code, requestId: error.requestId })
+    ports.log.error(`the runs table has forgotten runs, and their images cannot be looked for: ${error.message}`, { cloud: name, code: error.code, requestId: error.requestId })
     return due.filter((startable) => !isSuspect(startable))
   }
   const left: Startable[] = []

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { personIn } from '../../demo/person.ts'
-import { day, enable, imagesOf, runDays, scheduled, stateOf, useWorld } from '../support/fixture.ts'
+import { addCloud, day, enable, imagesOf, runDays, scheduled, stateOf, useWorld } from '../support/fixture.ts'
 
 const fixture = useWorld()
 
@@ -125,12 +125,7 @@ test('case 29: a used-up image quota is told as that, and nothing is deleted to 
 
 test("case 31: a used-up quota of volume snapshots is that server's problem alone", async () => {
   const { world, service } = fixture
-  const poor = world.openstack.addProject('poor', { snapshotQuota: 0 })
-  const user = world.openstack.addUser('bob', 'bob-password', { poor: 'member' })
-  const { id, secret } = world.openstack.addApplicationCredential(user, poor, { secret: 'poor-secret' })
-  const [text] = world.aws.parameters.values()
-  const entry = JSON.parse(text!) as { auth: object }
-  world.aws.parameters.set('/scheduled-images/local/clouds/poor', JSON.stringify({ ...entry, auth: { ...entry.auth, application_credential_id: id, application_credential_secret: secret } }))
+  const poor = addCloud(world, 'poor', { snapshotQuota: 0 })
   const volumeBacked = world.openstack.addServer(poor, { name: 'db', volumeBacked: true })
   const plain = world.openstack.addServer(poor, { name: 'web' })
   for (const { id: server, name } of [volumeBacked, plain]) await world.putSchedule({ cadence: 'daily', schedule: name, server, retention: 1, spread: 0, cloud: 'poor' })

@@ -105,6 +105,22 @@ test('case 48: a volume snapshot that Cinder failed to delete is found again, al
   expect((await world.runs()).filter(({ run }) => String(run).startsWith('deletion#'))).toEqual([])
 })
 
+test('case 48: it is found again days later too, in a cloud that has images to prune at all hours', async () => {
+  const { world, service } = fixture
+  const { volumeIds } = await scheduled(world, 'db-1', { volumeBacked: true }, { retention: 1 })
+  for (const hour of ['09', '17']) await scheduled(world, `web-${hour}`, {}, { at: `${hour}:00` })
+  await enable(service)
+  world.openstack.setVolume(volumeIds[0]!, { metadata: { lab_fail: 'delete_snapshot' } })
+  const runAllHours = async (n: number) => {
+    for (const hour of ['01', '09', '17']) for (const minute of ['00', '15', '30']) await service.tickAt(day(n, `${hour}:${minute}:00`))
+  }
+  for (const n of [1, 2, 3]) await runAllHours(n)
+  world.openstack.setVolume(volumeIds[0]!, { metadata: {} })
+  await runAllHours(4)
+  expect(world.openstack.snapshots()).toHaveLength(1)
+  expect((await world.runs()).filter(({ run }) => String(run).startsWith('deletion#'))).toEqual([])
+})
+
 test('the volume snapshots of an image whose own delete was refused are left alone', async () => {
   const { world, service } = fixture
   const { id } = await scheduled(world, 'db-1', { volumeBacked: true }, { retention: 1 })

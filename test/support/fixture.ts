@@ -52,6 +52,16 @@ export async function scheduled(world: World, name: string, server: Partial<Para
   return added
 }
 
+/** Adds a project with quotas, and a cloud of that name which enters it. */
+export function addCloud({ openstack, aws }: World, name: string, quotas: Parameters<World['openstack']['addProject']>[1] = {}): ReturnType<World['openstack']['addProject']> {
+  const project = openstack.addProject(name, quotas)
+  const user = openstack.addUser(`user-of-${name}`, `password-of-${name}`, { [name]: 'member' })
+  const { id, secret } = openstack.addApplicationCredential(user, project, { secret: `secret-of-${name}` })
+  const auth = { auth_url: openstack.authUrl, application_credential_id: id, application_credential_secret: secret }
+  aws.parameters.set(`/scheduled-images/local/clouds/${name}`, JSON.stringify({ auth_type: 'v3applicationcredential', auth, region_name: 'RegionOne' }))
+  return project
+}
+
 /** Runs the three functions at 01:00, 01:15 and 01:30 of each day, so that each image is started, settled and pruned for. */
 export async function runDays(service: TestService, from: number, to: number): Promise<void> {
   for (let n = from; n <= to; n += 1) for (const time of ['01:00:00', '01:15:00', '01:30:00']) await service.tickAt(day(n, time))
