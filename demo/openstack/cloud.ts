@@ -10,7 +10,7 @@ export interface ProjectRecord {
   snapshotQuota: number
 }
 
-/** What a user may do in a project. `reader` may write as well, as under Zed's defaults (lab README §2). */
+/** What a user may do in a project. Whether `reader` may write is {@link CloudSettings.readersOnlyRead} (lab README §2). */
 export type Role = 'admin' | 'member' | 'reader'
 
 /** A Keystone user; `roles` by project id. */
@@ -184,6 +184,8 @@ export interface CloudSettings {
   readonly imagePageLimit: number
   readonly serverPageLimit: number
   readonly snapshotSeconds: { readonly saving: number; readonly active: number; readonly idle: number }
+  /** The secure policy defaults (lab README §2). */
+  readonly readersOnlyRead: boolean
   /** The minor number of `2.93`. */
   readonly maxMicroversion: number
 }
@@ -232,6 +234,11 @@ export class Cloud {
     if (found === undefined || found.expiresAt <= this.agenda.now) return undefined
     const revokedAt = found.revokedAt ?? Infinity
     return revokedAt + cachedSeconds * 1000 > this.agenda.now ? found : undefined
+  }
+
+  /** Whether this caller may change anything. */
+  mayWrite({ role }: TokenRecord): boolean {
+    return role !== 'reader' || !this.settings.readersOnlyRead
   }
 
   /** The present, as databases that keep whole seconds store it. */

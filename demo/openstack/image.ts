@@ -129,6 +129,7 @@ function single(cloud: Cloud, caller: TokenRecord, request: WireRequest, id: str
   if (request.method === 'DELETE') {
     const found = visibleImage(cloud, caller, id, `Failed to find image ${id} to delete`)
     if (!isOwner(found, caller)) throw new Refusal(403, 'You do not own this image')
+    if (!cloud.mayWrite(caller)) throw new Refusal(403, 'You are not authorized to complete delete_image action.')
     if (found.protected) throw new Refusal(403, `Image ${id} is protected and cannot be deleted.`)
     removeImage(cloud, found)
     return done()

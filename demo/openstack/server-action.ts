@@ -102,6 +102,7 @@ function createImage(context: Context, given: unknown): Answer {
   // Only older clients are told so; from 2.39 it is Glance that counts, and nova that says 500 (lab README §3).
   if (minor < 39 && Object.keys(order.metadata).length > 128) throw new Refusal(403, 'Image metadata limit exceeded')
   const server = context.server()
+  if (!cloud.mayWrite(caller)) throw new Refusal(403, `Policy doesn't allow os_compute_api:servers:create_image to be performed.`)
   demandState(server, 'createImage', SNAPSHOT_STATES)
   const entry = begun(context, server, 'createImage')
   const image = undoneOnRefusal(server, entry, () =>

@@ -20,6 +20,8 @@ const CONTAINER_FORMATS = new Set('ami ari aki bare ovf ova docker compressed'.s
 const STATUSES = new Set(
   'queued saving active killed deleted uploading importing pending_delete deactivated'.split(' '),
 )
+/** When a compute node that was down comes back: the server is free after the one, the image gone after the other (§7). */
+const COMPUTE_BACK_SECONDS = { idle: 3, gone: 6 }
 /** How often nova tries an upload that breaks (lab README §8). */
 const UPLOAD_ATTEMPTS = 3
 
@@ -61,8 +63,12 @@ export function startSnapshot(
   enter(cloud, server, pending)
   const step = event(cloud, action, 'compute_snapshot_instance')
   // The lab's driver reads its knobs when it gets to work, not when it is asked.
-  cloud.agenda.in(saving * 0.1, () => enter(cloud, server, snapshot))
-  cloud.agenda.in(saving * 0.15, () => {
+  const begin = () => {
+    if (isLost(cloud, server, image, action, step)) return
+    cloud.agenda.in(saving * 0.1, () => enter(cloud, server, snapshot))
+    cloud.agenda.in(saving * 0.15, work)
+  }
+  const work = () => {
     if (server.metadata.get('lab_fail') === 'notrunning') {
       // Stuck: the task state stays until an administrator resets it (lab README §8).
       removeImage(cloud, image)
@@ -76,8 +82,19 @@ export function startSnapshot(
     enter(cloud, server, prepared)
     const delay = Number(server.metadata.get('lab_delay') ?? 0)
     cloud.agenda.in(delay + saving * 0.05, () => upload(cloud, server, image, action, step, order, uploading))
-  })
+  }
+  cloud.outages.whenUp('rabbit', begin)
   return image
+}
+
+/** A snapshot that its compute node does not get to is not made up for: the node tidies up when it is back (lab README §7). */
+function isLost(cloud: Cloud, server: ServerRecord, image: ImageRecord, action: InstanceAction, step: ActionEvent): boolean {
+  if (!cloud.outages.isDown('nova-compute')) return false
+  cloud.outages.whenUp('nova-compute', () => {
+    cloud.agenda.in(COMPUTE_BACK_SECONDS.idle, () => settle(cloud, server, action, step, 'Error'))
+    cloud.agenda.in(COMPUTE_BACK_SECONDS.gone, () => removeUnlessProtected(cloud, image))
+  })
+  return true
 }
 
 function upload(
@@ -89,6 +106,7 @@ function upload(
   order: SnapshotOrder,
   taskState: string | null,
 ): void {
+  if (isLost(cloud, server, image, action, step)) return
   const fail = server.metadata.get('lab_fail')
   if (fail === 'snapshot') {
     removeUnlessProtected(cloud, image)

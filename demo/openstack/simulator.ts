@@ -43,6 +43,8 @@ export interface OpenStackSimulatorOptions {
   readonly snapshotSeconds?: { readonly saving: number; readonly active: number; readonly idle: number }
   /** Default `2.93`. Higher requests get a 406; below `2.45` a new image's id is in `Location` only. */
   readonly maxMicroversion?: string
+  /** Whether role `reader` may only read, as by default from OpenStack 2023.1 on; default false, as in Zed. */
+  readonly readersOnlyRead?: boolean
   /** Serve https with this certificate. */
   readonly tls?: { readonly key: string; readonly cert: string }
   /** Told of each request before anything is done about it. */
@@ -322,7 +324,10 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
       cloud.volumes.delete(id)
     },
     fault: (rule) => faults.add(rule),
-    stop: (daemon) => looked(() => cloud.outages.stop(daemon)),
+    stop(daemon) {
+      const start = looked(() => cloud.outages.stop(daemon))
+      return () => looked(start)
+    },
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
@@ -344,9 +349,9 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
 }
 
 function settings(options: OpenStackSimulatorOptions): CloudSettings {
-  const { tokenLifetimeSeconds = 3600, imagePageLimit = 1000, serverPageLimit = 1000 } = options
+  const { tokenLifetimeSeconds = 3600, imagePageLimit = 1000, serverPageLimit = 1000, readersOnlyRead = false } = options
   const { snapshotSeconds = { saving: 1, active: 2, idle: 2.1 }, maxMicroversion = '2.93' } = options
   const minor = Number(maxMicroversion.replace(/^2\./, ''))
   if (!Number.isInteger(minor)) throw new TypeError(`no microversion of compute: ${maxMicroversion}`)
-  return { tokenLifetimeSeconds, imagePageLimit, serverPageLimit, snapshotSeconds, maxMicroversion: minor }
+  return { tokenLifetimeSeconds, imagePageLimit, serverPageLimit, snapshotSeconds, maxMicroversion: minor, readersOnlyRead }
 }

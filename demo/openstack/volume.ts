@@ -74,10 +74,11 @@ export function startVolumeSnapshot(cloud: Cloud, volume: VolumeRecord, userId: 
   }
   cloud.snapshots.set(snapshot.id, snapshot)
   const delay = Number(volume.metadata.get('lab_delay') ?? 0)
-  cloud.agenda.in(STORAGE_SECONDS + delay, () => {
+  const work = () => {
     snapshot.status = volume.metadata.get('lab_fail') === 'snapshot' ? 'error' : 'available'
     snapshot.updatedAt = cloud.second()
-  })
+  }
+  cloud.outages.whenUp('cinder-volume', () => cloud.agenda.in(STORAGE_SECONDS + delay, work))
   return snapshot
 }
 

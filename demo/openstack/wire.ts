@@ -63,6 +63,10 @@ export function listener(
       cut(outgoing)
       return
     }
+    if (entry.action === 'createImage' && answer.status === 202) {
+      // Nova has everything ready but the call to its compute node, which it cannot hand over (lab README §7).
+      await new Promise<void>((resolve) => cloud.outages.whenUp('rabbit', resolve))
+    }
     entry.status = answer.status
     const headers = {
       'x-openstack-request-id': request.requestId,

@@ -1,16 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { connect, type OpenStack } from '../../lib/openstack/cloud.ts'
-import { parseCloudConfig } from '../../lib/openstack/config.ts'
-import { cloudUnderTest, type CloudEntry } from './harness.ts'
+import { createdImageId } from '../../lib/openstack/compute.ts'
+import type { TokenCache } from '../../lib/openstack/session.ts'
+import type { Json, Reply } from './api.ts'
+import { cloudUnderTest } from './harness.ts'
+import { enter } from './service.ts'
 
 const cloud = await cloudUnderTest()
-
-/** Our client, entered with an entry of clouds.yaml. */
-function enter(entry: CloudEntry = cloud.entry()): Promise<OpenStack> {
-  return connect(parseCloudConfig(JSON.stringify(entry), 'test'), { clock: () => new Date() })
-}
-
-const mine = await enter()
+const mine = await enter(cloud.entry())
 
 describe('entering a cloud', () => {
   test('with a password', async () => {
@@ -54,6 +50,43 @@ describe('entering a cloud', () => {
     await expect(enter({ ...cloud.entry('alpha'), region_name: 'RegionNine' })).rejects.toMatchObject({
       code: 'CLOUD_REGION_UNKNOWN', message: expect.stringMatching(/^Region "RegionNine" does not exist; the regions are .*RegionOne/) as unknown,
     })
+  })
+
+  test.skipIf(!cloud.has('alpha-appcred'))('case 56: the token of a credential that expires ends in UTC, although it does not say so', async () => {
+    const api = await cloud.api()
+    const path = `/users/${api.issued['user']['id']}/application_credentials`
+    const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + 600_000)
+    const credential = { name: cloud.name('short'), secret: 'short-lived', roles: [{ name: 'member' }], expires_at: expiresAt.toISOString().slice(0, 19) }
+    const made = (await api.request('identity', 'POST', path, { body: { application_credential: credential } })).json['application_credential']
+    const tokens: TokenCache = {}
+    const zone = process.env['TZ']
+    process.env['TZ'] = 'America/New_York'
+    try {
+      const auth = { auth_url: cloud.entry().auth['auth_url']!, application_credential_id: made['id'], application_credential_secret: made['secret'] }
+      await enter({ region_name: cloud.entry().region_name, auth }, { tokens })
+    } finally {
+      if (zone === undefined) delete process.env['TZ']
+      else process.env['TZ'] = zone
+      await api.request('identity', 'DELETE', `${path}/${made['id']}`)
+    }
+    expect(tokens.token?.expiresAt).toEqual(expiresAt)
+  })
+
+  test('case 39: a token that ends in the middle is replaced once, and the work goes on', async () => {
+    const tokens: TokenCache = {}
+    const entered = await enter(cloud.entry(), { tokens })
+    const { value } = tokens.token!
+    const revoked = await (await cloud.api()).request('identity', 'DELETE', '/auth/tokens', { headers: { 'x-subject-token': value } })
+    expect(revoked.status).toBe(204)
+    expect(await entered.image.getImage(cloud.baseImage)).toMatchObject({ status: 'active' })
+    expect(tokens.token!.value).not.toBe(value)
+  })
+
+  test.each(['', '/', '/v2', '/v2/'])('case 58: Glance is found at its URL with "%s" at the end', async (end) => {
+    const { issued } = await cloud.api()
+    const glance: Json = issued['catalog'].find(({ type }: Json) => type === 'image')['endpoints'][0]
+    const override = { ...cloud.entry(), image_endpoint_override: glance['url'].replace(/\/+$/, '') + end }
+    expect(await (await enter(override)).image.getImage(cloud.baseImage)).toMatchObject({ id: cloud.baseImage })
   })
 })
 
@@ -115,6 +148,22 @@ describe('images', () => {
   })
 })
 
+describe('errors', () => {
+  test('case 59: whatever a service says, in JSON or HTML, comes as one readable line', async () => {
+    const server = await cloud.boot({ label: 'refused' })
+    const { image } = await mine.compute.createImage(server, cloud.name('refused'), {})
+    await cloud.finished(image, server)
+    const said = async (work: Promise<unknown>): Promise<string> => String(await work.then(() => 'no error', (error: Error) => error.message))
+    expect(await said(mine.compute.createImage(server, '', {}))).toBe(
+      `Asking for an image of server ${server} was answered 400: Invalid input for field/attribute name. Value: . '' is too short.`,
+    )
+    expect(await said(mine.compute.createImage(server, 'x', { created_at: 'z' }))).toMatch(/Nova says: HTTP 403 Forbidden: Attribute 'created_at' is read-only\.$/)
+    const stranger = await mine.image.getImage(cloud.baseImage)
+    expect(await said(mine.image.deleteImage(cloud.baseImage))).toBe(`Deleting image ${cloud.baseImage} was answered 403: You do not own this image.`)
+    expect(await said(mine.image.addMarks(stranger!, {}, ['x'.repeat(256)]))).toMatch(/^Marking image [0-9a-f-]{36} was answered 40[03]: [^\n<]+\.$/)
+  })
+})
+
 describe('createImage that is refused', () => {
   test('case 24: a server that is busy is SERVER_BUSY', async () => {
     const server = await cloud.boot({ label: 'busy', metadata: { lab_delay: '3' } })
@@ -153,6 +202,45 @@ describe('createImage that is refused', () => {
     await expect(full()).rejects.toMatchObject({ code: 'QUOTA_IMAGES' })
     expect(made.length).toBeLessThanOrEqual(3)
     for (const image of made) await gamma.image.deleteImage(image)
+  })
+})
+
+describe('createImage that is refused for want of room', () => {
+  test('case 30: more properties than an image may have are QUOTA_IMAGES, with the number', async () => {
+    const server = await cloud.boot({ label: 'many' })
+    const metadata = Object.fromEntries(Array.from({ length: 128 }, (_, n) => [`k${n}`, '1']))
+    await expect(mine.compute.createImage(server, cloud.name('many'), metadata)).rejects.toMatchObject({
+      code: 'QUOTA_IMAGES', message: expect.stringContaining('128 properties') as unknown,
+    })
+  })
+
+  test.skipIf(!cloud.has('beta'))('case 31: a used-up quota of volume snapshots is QUOTA_VOLUME_SNAPSHOTS, and other servers get their images', async () => {
+    const beta = await enter(cloud.entry('beta'))
+    const raw = await cloud.api('beta')
+    const [db, web] = await Promise.all([cloud.boot({ label: 'full', volumeBacked: true, cloud: 'beta' }), cloud.boot({ label: 'room', cloud: 'beta' })])
+    const [volume] = (await cloud.server(db, 'beta'))['os-extended-volumes:volumes_attached'] as Json[]
+    const fill = (): Promise<Reply> => raw.request('block-storage', 'POST', '/snapshots', { body: { snapshot: { volume_id: volume!['id'], name: `snapshot for ${cloud.name('filler')}`, force: true } } })
+    for (let count = 0; count < 10; count += 1) expect((await fill()).status).toBe(202)
+    await expect(beta.compute.createImage(db, cloud.name('full'), {})).rejects.toMatchObject({ code: 'QUOTA_VOLUME_SNAPSHOTS' })
+    const { image } = await beta.compute.createImage(web, cloud.name('room'), {})
+    await cloud.until(() => cloud.image(image, 'beta'), (seen) => seen?.['status'] === 'active')
+  })
+})
+
+describe('createImage that is accepted', () => {
+  test('case 17: the id is found in Location below 2.45, a backup’s too, and in the body from there on', async () => {
+    const api = await cloud.api()
+    const server = await cloud.boot({ label: 'located' })
+    const asked = [
+      [{ createImage: { name: cloud.name('old') } }, undefined],
+      [{ createBackup: { name: cloud.name('backup'), backup_type: 'd', rotation: 9 } }, undefined],
+      [{ createImage: { name: cloud.name('new') } }, '2.45'],
+    ] as const
+    for (const [body, microversion] of asked) {
+      const { status, headers, text } = await api.action(server, body, microversion)
+      const id = createdImageId({ status, headers: Object.fromEntries(headers), text, requestId: undefined })
+      expect(await cloud.finished(id, server)).toMatchObject({ name: Object.values(body)[0]!.name })
+    }
   })
 })
 

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, vi } from 'vitest'
 import { parse } from 'yaml'
-import type { Daemon, OpenStackSimulator } from '../../demo/openstack/simulator.ts'
+import type { Daemon, OpenStackSimulator, OpenStackSimulatorOptions } from '../../demo/openstack/simulator.ts'
 import { startOpenStack } from '../../demo/openstack/simulator.ts'
 import type { Api, Json, Reply } from './api.ts'
 import { connect } from './api.ts'
@@ -73,19 +73,23 @@ export interface CloudUnderTest {
 
 const BASE_IMAGE = process.env['OS_TEST_IMAGE'] ?? 'cirros-lab'
 const FLAVOR = process.env['OS_TEST_FLAVOR'] ?? 'lab.tiny'
-/** `bash SCRIPT stop|start DAEMON`, as the lab's svc.sh. */
+/** `bash SCRIPT stop|start|pause|resume DAEMON`, as the lab's svc.sh. */
 const SERVICES = process.env['OS_TEST_SERVICES']
 const NO_DISK_FLAVOR = process.env['OS_TEST_NO_DISK_FLAVOR'] ?? 'lab.nodisk'
 
-/** Call it once, at the top of a test file: what that file made is deleted after its tests. */
-export async function cloudUnderTest(): Promise<CloudUnderTest> {
+/**
+ * Call it once, at the top of a test file: what that file made is deleted after its tests.
+ *
+ * @param options - Of the simulator; a real cloud is as it is.
+ */
+export async function cloudUnderTest(options: Omit<OpenStackSimulatorOptions, 'clock'> = {}): Promise<CloudUnderTest> {
   const named = process.env['OS_CLOUD']
   const main = named ?? 'alpha'
   const real = named !== undefined && named !== ''
   // A real cloud takes its time, and more when others use it.
   if (real) vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 })
   let skipped = 0
-  const { entries, simulator } = real ? realEntries() : await simulated(() => new Date(Date.now() + skipped))
+  const { entries, simulator } = real ? realEntries() : await simulated({ ...options, clock: () => new Date(Date.now() + skipped) })
   const prefix = `wire-${randomUUID().slice(0, 8)}`
   const apis = new Map<string, Promise<Api>>()
 
@@ -171,16 +175,18 @@ export async function cloudUnderTest(): Promise<CloudUnderTest> {
   }
 
   const without: CloudUnderTest['without'] = async (daemon, work) => {
-    const control = async (what: string): Promise<void> => {
+    const control = async (what = ''): Promise<void> => {
       await promisify(execFile)('bash', [SERVICES ?? '', what, daemon])
     }
-    if (real) await control('stop')
+    // A queue that is new again drops what it is sent until its consumers have found it, half a minute later.
+    const [away, back] = daemon === 'rabbit' ? ['pause', 'resume'] : ['stop', 'start']
+    if (real) await control(away)
     const start = simulator?.stop(daemon)
     try {
       return await work()
     } finally {
       start?.()
-      if (real) await control('start')
+      if (real) await control(back)
     }
   }
 
@@ -204,7 +210,8 @@ export async function cloudUnderTest(): Promise<CloudUnderTest> {
   if (baseImage === undefined) throw new Error(`no image ${BASE_IMAGE}; name another in OS_TEST_IMAGE`)
 
   afterAll(async () => {
-    for (const connected of apis.values()) await sweep(await connected, prefix, until)
+    // With new tokens: some clouds' end sooner than a file's tests.
+    for (const name of apis.keys()) await sweep(await connect(entry(name)), prefix, until)
     await simulator?.close()
   }, 120_000)
 
@@ -242,8 +249,8 @@ function realEntries(): Entries {
 }
 
 /** The simulator, with the projects, users and entries that the lab has. */
-async function simulated(clock: () => Date): Promise<Entries> {
-  const simulator = await startOpenStack({ clock })
+async function simulated(options: OpenStackSimulatorOptions): Promise<Entries> {
+  const simulator = await startOpenStack(options)
   const password = 'labpass'
   const alpha = simulator.addProject('alpha', { snapshotQuota: 1000 })
   const beta = simulator.addProject('beta', { snapshotQuota: 10 })
@@ -252,6 +259,7 @@ async function simulated(clock: () => Date): Promise<Entries> {
   const bob = simulator.addUser('bob', password, { beta: 'member' })
   const carol = simulator.addUser('carol', password, { gamma: 'member' })
   simulator.addUser('rita', password, { alpha: 'reader' })
+  simulator.addUser('admin', password, { admin: 'admin' })
   const byPassword = (username: string, project: string, region = 'RegionOne'): CloudEntry => ({
     region_name: region,
     auth: {
@@ -277,6 +285,7 @@ async function simulated(clock: () => Date): Promise<Entries> {
     }
   }
   const entries = {
+    admin: byPassword('admin', 'admin'),
     alpha: byPassword('alice', 'alpha'),
     'alpha-r2': byPassword('alice', 'alpha', 'RegionTwo'),
     'alpha-reader': byPassword('rita', 'alpha'),
