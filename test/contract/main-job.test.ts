@@ -104,7 +104,7 @@ test('seven daily runs of three servers with retention 3 leave the three newest 
     async () => [...(await client.blockStorage.listSnapshots())].filter(([id]) => !snapshotsBefore.has(id)),
     (snapshots) => snapshots.length <= 8,
   )
-  expect(left.map(([, status]) => status)).toEqual(Array.from({ length: 8 }, () => 'available'))
+  expect(left.map(([, { status }]) => status)).toEqual(Array.from({ length: 8 }, () => 'available'))
 
   const written = JSON.stringify([lines, aws.events])
   for (const secret of Object.entries(cloud.entry().auth).filter(([name]) => /password|secret/.test(name))) expect(written).not.toContain(secret[1])

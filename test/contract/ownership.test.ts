@@ -74,7 +74,7 @@ test('case 5: images of a server restored from a volume-backed image of ours cla
   expect(periodsOf(await service.images(db))).toEqual([period(2)])
   expect(await statusOf(byHand)).toBe('active')
   const [part] = JSON.parse((await cloud.image(byHand))?.['block_device_mapping']) as Json[]
-  expect((await (await enter(cloud.entry())).blockStorage.listSnapshots()).get(part?.['snapshot_id'])).toBe('available')
+  expect((await (await enter(cloud.entry())).blockStorage.listSnapshots()).get(part?.['snapshot_id'])?.status).toBe('available')
 })
 
 test.skipIf(!cloud.has('admin') || !cloud.has('beta'))('case 6, 7, 8: images of other projects are neither counted nor deleted, be they public, shared with ours, or seen by an administrator', async () => {

@@ -26,8 +26,8 @@ test('case 47: with a volume-backed image go its own volume snapshots, and no ot
   await service.snapshot(2)
   await service.good(2, 'db')
   const left = await cloud.until(() => mine.blockStorage.listSnapshots(), (statuses) => ours.every((part) => !statuses.has(part)))
-  expect(byHand.map((part) => left.get(part))).toEqual(['available', 'available'])
-  expect((await partsOf((await service.state('db')).lastGood!.image)).map((part) => left.get(part))).toEqual(['available', 'available'])
+  expect(byHand.map((part) => left.get(part)?.status)).toEqual(['available', 'available'])
+  expect((await partsOf((await service.state('db')).lastGood!.image)).map((part) => left.get(part)?.status)).toEqual(['available', 'available'])
 })
 
 test.skipIf(!cloud.knobs)('case 48: a volume snapshot that Cinder accepts to delete and then keeps is told of, and deleted later, though its image is gone', async () => {
@@ -43,7 +43,7 @@ test.skipIf(!cloud.knobs)('case 48: a volume snapshot that Cinder accepts to del
   await turnVolume(root!, { lab_fail: 'delete_snapshot' })
   await service.snapshot(2)
   await service.good(2, 'db')
-  await cloud.until(() => mine.blockStorage.listSnapshots(), (statuses) => statuses.get(part!) === 'available')
+  await cloud.until(() => mine.blockStorage.listSnapshots(), (snapshots) => snapshots.get(part!)?.status === 'available')
   expect(await cloud.image(first)).toBeUndefined()
   expect(await service.prune(2)).toMatchObject({ left: 1 })
   expect(service.lines.filter((line) => line.startsWith(`volume snapshot ${part} of a deleted image is still there (available)`)).length).toBeGreaterThan(0)

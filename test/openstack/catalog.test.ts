@@ -51,7 +51,7 @@ test('the only region need not be named', () => {
   expect(find('compute', { region: undefined }, catalog.slice(1))).toBe('http://nova:8774/v2.1')
 })
 
-describe('case 57', () => {
+describe('case 57: an endpoint that is not there is an error', () => {
   test.each<[sentence: string, service: ServiceName, config: Partial<CloudConfig>, code: string, message: string]>([
     ['a region that does not exist', 'compute', { region: 'RegionNine' }, 'CLOUD_REGION_UNKNOWN', 'Region "RegionNine" does not exist; the regions are RegionOne, RegionTwo.'],
     ['no region where there are two', 'compute', { region: undefined }, 'CLOUD_REGION_UNKNOWN', 'The cloud has more than one region; set "region_name" to one of RegionOne, RegionTwo.'],

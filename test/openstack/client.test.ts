@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { startOpenStack, type OpenStackSimulator, type OpenStackSimulatorOptions } from '../../demo/openstack/simulator.ts'
 import { connect, type ConnectOptions, type OpenStack } from '../../lib/openstack/cloud.ts'
 import { parseCloudConfig } from '../../lib/openstack/config.ts'
@@ -91,7 +91,7 @@ test('reads are tried four times, each time after a longer wait', async () => {
   expect(slept).toHaveLength(6)
 })
 
-test("case 40: the server's Retry-After wins, and one that is too long is left to the next tick", async () => {
+test("the server's Retry-After wins, and one that is too long is left to the next tick", async () => {
   const cloud = await enter()
   simulator.fault({ service: 'compute', times: 1, then: { status: 429, headers: { 'Retry-After': '7' } } })
   await cloud.compute.listServers()
@@ -111,6 +111,17 @@ test('case 63: createImage is sent once, whatever happens; what cannot be known 
     expect(count('POST', /action/)).toBe(before + 1)
     repair()
   }
+})
+
+test('case 38: createImage waits for its answer longer than a busy Nova takes, and reads do not', async () => {
+  const cloud = await enter()
+  const limits = vi.spyOn(AbortSignal, 'timeout')
+  await cloud.compute.listServers()
+  await cloud.compute.createImage(server, 'x', {})
+  const [read, createImage] = limits.mock.calls.map(([ms]) => ms)
+  expect(read).toBeLessThanOrEqual(30_000)
+  // Twenty at once were seen to be answered after 12 s each, on a small cloud.
+  expect(createImage).toBeGreaterThanOrEqual(60_000)
 })
 
 test('a cloud that was never reached has certainly made no image', async () => {
