@@ -15,8 +15,8 @@ export interface World {
   setClock(to: Date | string): void
   /** The environment of the functions. */
   readonly env: Readonly<Record<string, string>>
-  /** Every secret in this world: none of them may turn up in a log or an event. */
-  readonly secrets: readonly string[]
+  /** Every secret and token in this world by now: none of them may turn up in a log, an event or a table. */
+  secrets(): string[]
   putSchedule(item: Readonly<Record<string, unknown>>): Promise<void>
   /** Changes some attributes of an item as a person would, without touching `state`. */
   editSchedule(cadence: string, schedule: string, attributes: Readonly<Record<string, unknown>>): Promise<void>
@@ -69,7 +69,7 @@ export async function startWorld(options: { now: Date | string; quotas?: Quotas 
       now = new Date(to)
     },
     env,
-    secrets: ['alice-password', 'alpha-secret'],
+    secrets: () => [...openstack.secrets(), aws.env['AWS_SECRET_ACCESS_KEY']!],
     putSchedule: async (item) => {
       await dynamodb.send(new PutCommand({ TableName: 'schedules', Item: item }))
     },

@@ -55,7 +55,7 @@ export async function startAws(): Promise<LocalAws> {
     env: {
       AWS_REGION: 'eu-central-1',
       AWS_ACCESS_KEY_ID: 'local',
-      AWS_SECRET_ACCESS_KEY: 'local',
+      AWS_SECRET_ACCESS_KEY: 'a-secret-of-nobody',
       AWS_ENDPOINT_URL_DYNAMODB: tables,
       AWS_ENDPOINT_URL_SSM: rest,
       AWS_ENDPOINT_URL_EVENTBRIDGE: rest,

@@ -147,6 +147,8 @@ export interface OpenStackSimulator {
   remove(id: string): void
   /** Makes something go wrong; call the result to make it stop. */
   fault(rule: FaultRule): () => void
+  /** Every password, secret and token that it knows: none of them may turn up where people read. */
+  secrets(): string[]
   /** Stops a daemon; call the result to start it again. */
   stop(daemon: Daemon): () => void
   close(): Promise<void>
@@ -324,6 +326,11 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
       cloud.volumes.delete(id)
     },
     fault: (rule) => faults.add(rule),
+    secrets: () => [
+      ...[...cloud.users.values()].map(({ password }) => password),
+      ...[...cloud.credentials.values()].map(({ secret }) => secret),
+      ...cloud.tokens.keys(),
+    ],
     stop(daemon) {
       const start = looked(() => cloud.outages.stop(daemon))
       return () => looked(start)

@@ -9,6 +9,7 @@ import { deflateSync, unzipSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAws, type LocalAws } from '../../demo/aws/services.ts'
 import { createTables } from '../../demo/aws/tables.ts'
+import { leaks } from '../support/secrecy.ts'
 import { cloudUnderTest, type Json } from './harness.ts'
 
 const cloud = await cloudUnderTest()
@@ -113,6 +114,6 @@ test('the packaged functions make one good image of a server for a period, thoug
     ['weekly/packaged', true, 'active', ['scheduled-images']],
   ])
   expect(aws.events.map(({ type }) => type)).toEqual(['Scheduled Image Started', 'Scheduled Image Good', 'Scheduled Image Started', 'Scheduled Image Good'])
-  for (const [name, secret] of Object.entries(cloud.entry().auth)) if (/password|secret/.test(name)) expect(logged + JSON.stringify(aws.events)).not.toContain(secret)
+  expect(leaks({ log: logged, events: aws.events }, cloud.secrets())).toEqual([])
   expect(logged).toContain('"message":"good: ')
 }, 240_000)

@@ -47,6 +47,8 @@ export interface CloudUnderTest {
   has(cloud: string): boolean
   /** An entry of clouds.yaml; default the one that `OS_CLOUD` names, or `alpha`. */
   entry(cloud?: string): CloudEntry
+  /** The secrets of that entry, and with the simulator every token as well. */
+  secrets(): string[]
   /** A client that is logged in, the same one for the same entry. */
   api(cloud?: string): Promise<Api>
   /** A name that nobody else has; what is called so is cleaned up. */
@@ -223,6 +225,7 @@ export async function cloudUnderTest(options: Omit<OpenStackSimulatorOptions, 'c
     baseImage,
     has: (cloud) => cloud in entries,
     entry,
+    secrets: () => [...Object.entries(entry().auth).flatMap(([field, value]) => (/password|secret/.test(field) ? [value] : [])), ...(simulator?.secrets() ?? [])],
     api,
     name,
     boot,

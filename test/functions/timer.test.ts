@@ -5,6 +5,7 @@ import { handler as prune } from '../../functions/prune.ts'
 import { handler as snapshotDaily } from '../../functions/snapshot-daily.ts'
 import { handler as snapshotWeekly } from '../../functions/snapshot-weekly.ts'
 import { wired } from '../../lib/wiring.ts'
+import { leaksIn, watchLog } from '../support/secrecy.ts'
 
 let world: World
 const lines: { message: string; fields: object | undefined }[] = []
@@ -13,10 +14,18 @@ const now = '2026-11-01T01:00:00Z'
 
 beforeAll(async () => {
   world = await startWorld({ now })
-  const write = (message: string, fields?: object) => lines.push({ message, fields })
+  const written: unknown[] = []
+  watchLog(world, written)
+  const write = (message: string, fields?: object) => {
+    lines.push({ message, fields })
+    written.push({ message, fields })
+  }
   wired({ env: world.env, clock: world.clock, log: { debug: write, info: write, warn: write, error: write } })
 })
-afterAll(() => world.close())
+afterAll(async () => {
+  expect(await leaksIn(world)).toEqual([])
+  await world.close()
+})
 beforeEach(() => lines.splice(0))
 
 test('a handler returns its summary, and logs it as one line', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect } from 'vitest'
 import { startWorld, type World } from '../../demo/world.ts'
+import { leaksIn } from './secrecy.ts'
 import { serviceIn, type TestService } from './service.ts'
 
 /** A fresh world, and the service in it, for each test of a file. */
@@ -10,7 +11,7 @@ export interface Fixture {
 
 /**
  * Registers the hooks that build a world before each test of the file and look it through afterwards: whatever a test
- * did, no secret may be in a log line, an event or the runs table.
+ * did, no secret and no token may be in a log line, an event or a table.
  */
 export function useWorld(options: Partial<Parameters<typeof startWorld>[0]> = {}): Fixture {
   const fixture = {} as Fixture
@@ -19,12 +20,8 @@ export function useWorld(options: Partial<Parameters<typeof startWorld>[0]> = {}
     fixture.service = serviceIn(fixture.world)
   })
   afterEach(async () => {
-    const { world, service } = fixture
-    const written = JSON.stringify([service.lines, world.aws.events, await world.runs()], (_, value: unknown) =>
-      value instanceof Error ? [String(value), value.stack, value.cause] : value,
-    )
-    for (const secret of world.secrets) expect(written).not.toContain(secret)
-    await world.close()
+    expect(await leaksIn(fixture.world)).toEqual([])
+    await fixture.world.close()
   })
   return fixture
 }

@@ -3,6 +3,7 @@ import type { World } from '../../demo/world.ts'
 import type { Cadence } from '../../lib/model/schedule.ts'
 import type { LogFields, Metrics } from '../../lib/runner/ports.ts'
 import { wire, type Edges, type Service } from '../../lib/wiring.ts'
+import { watchLog } from './secrecy.ts'
 
 export interface LogLine extends LogFields {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
@@ -31,6 +32,7 @@ export function serviceIn(world: World, env: Record<string, string> = {}, edges:
       counts[name] = (counts[name] ?? 0) + value
     },
   }
+  watchLog(world, lines)
   const service = wire({ env: { ...world.env, ...env }, clock: world.clock, newId: randomUUID, sleep: () => Promise.resolve(), log, metrics, ...edges })
   const tick = (at: string) => {
     world.setClock(at)
