@@ -24,6 +24,12 @@ export class BlockStorage {
     return new Map(pages.flatMap(({ snapshots }) => snapshots).map((snapshot) => [snapshot.id, snapshot]))
   }
 
+  /** `GET /snapshots/{id}`. @returns false when Cinder answers 404. */
+  async hasSnapshot(id: string): Promise<boolean> {
+    const answer = await this.#session.send('block-storage', `/snapshots/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what: `Looking up volume snapshot ${id}` })
+    return answer.status !== 404
+  }
+
   /**
    * `DELETE /snapshots/{id}`. Cinder accepts it (202) and may still fail, silently: a busy snapshot goes back to
    * `available` (lab finding, §1). Look again later.

@@ -8,10 +8,10 @@ import { OpenStackError, type Answer } from './transport.ts'
 
 const serverSchema = z
   .object({
-    id: z.string(),
+    id: z.guid(),
     name: z.string(),
     status: z.string(),
-    'OS-EXT-STS:task_state': z.string().nullable().default(null),
+    'OS-EXT-STS:task_state': z.string().nullable(),
     'os-extended-volumes:volumes_attached': z.array(z.object({ id: z.string() })).default([]),
   })
   .transform(

@@ -16,7 +16,7 @@ export interface Token {
 
 const tokenSchema = z.object({
   token: z.object({
-    expires_at: z.string(),
+    expires_at: z.string().transform(utc).refine((at) => !Number.isNaN(at.getTime())),
     project: z.object({ id: z.string().min(1) }).optional(),
     catalog: catalogSchema.optional(),
   }),
@@ -30,7 +30,7 @@ const tokenSchema = z.object({
  */
 export async function issueToken(config: CloudConfig, transport: Transport): Promise<Token> {
   const answer = await transport
-    .send({ method: 'POST', url: `${config.authUrl}/auth/tokens`, body: { auth: authOf(config) }, repeatable: true, what: 'Asking Keystone for a token' })
+    .send({ method: 'POST', url: `${config.authUrl}/auth/tokens`, body: { auth: authOf(config) }, repeatable: true, secrets: [config.credentials.kind === 'password' ? config.credentials.password : config.credentials.secret], what: 'Asking Keystone for a token' })
     .catch((error: unknown) => {
       throw refusal(config, error)
     })
@@ -44,7 +44,7 @@ export async function issueToken(config: CloudConfig, transport: Transport): Pro
     // Without a scope Nova and Glance would answer with empty lists: "nothing to do" instead of an error (lab finding, §6).
     throw new ScheduledImagesError('CLOUD_UNSCOPED', 'The user has no default project, so the token is for no project; add "auth.project_name" and "auth.project_domain_name".', answer)
   }
-  return { value, expiresAt: utc(expires_at), project: project.id, catalog }
+  return { value, expiresAt: expires_at, project: project.id, catalog }
 }
 
 function authOf({ credentials }: CloudConfig): unknown {

@@ -19,8 +19,8 @@ const imageSchema = z
     status: z.string(),
     owner: z.string().nullish(),
     created_at: z.iso.datetime(),
-    protected: z.boolean().default(false),
-    size: z.number().nullish(),
+    protected: z.boolean(),
+    size: z.number().int().min(0).nullish(),
     tags: z.array(z.string()).default([]),
   })
   .transform(

@@ -53,7 +53,7 @@ export class Session {
   async send(service: ServiceName, path: string, request: Omit<Request, 'url'>): Promise<Answer> {
     const url = (await this.endpoint(service)) + path
     const token = await this.#token()
-    const authorised = ({ value }: Token): Request => ({ ...request, url, headers: { ...request.headers, 'X-Auth-Token': value } })
+    const authorised = ({ value }: Token): Request => ({ ...request, url, secrets: [value], headers: { ...request.headers, 'X-Auth-Token': value } })
     try {
       return await this.#transport.send(authorised(token))
     } catch (error) {

@@ -40,6 +40,8 @@ const defaultTimeoutMs = 30_000
 const closingMs = 10_000
 /** A page of 1000 images is about 3 MB. */
 const longestBody = 64 * 1024 * 1024
+/** A token has at least so many characters. */
+const longSecret = 20
 /** Sockets to one host: more of them only queue inside OpenStack. */
 const maxSockets = 10
 
@@ -56,6 +58,8 @@ export interface Request {
   readonly expect?: readonly number[]
   /** Keystone's token request changes nothing, so it is tried again like a read. */
   readonly repeatable?: boolean
+  /** What the answer may not repeat where people can read it. */
+  readonly secrets?: readonly string[]
   /** Begins the sentence of an error: "Listing servers". Holds no secret. */
   readonly what: string
 }
@@ -126,7 +130,7 @@ export class Transport {
       const outcome = await this.#once(request)
       if (!(outcome instanceof OpenStackError)) return outcome
       const delay = repeatable && attempt < retryPolicy.attempts ? this.#delayBefore(outcome, attempt) : undefined
-      if (delay === undefined || delay > this.#timeLeftMs()) throw outcome
+      if (delay === undefined || delay >= this.#timeLeftMs() - closingMs) throw outcome
       await this.#sleep(delay)
     }
   }
@@ -145,9 +149,11 @@ export class Transport {
         timeout: timeoutMs,
         signal: AbortSignal.timeout(timeoutMs),
       })
-      const answer: Answer = { status, headers, text: data ?? '', requestId: requestIdOf(headers) }
-      if ((status >= 200 && status < 300) || request.expect?.includes(status)) return answer
-      return refused(request, answer)
+      const succeeded = (status >= 200 && status < 300) || request.expect?.includes(status)
+      // A short secret may be a word that a good answer needs.
+      const secrets = (request.secrets ?? []).filter((secret) => !succeeded || secret.length >= longSecret)
+      const answer: Answer = { status, headers, text: without(secrets, data ?? ''), requestId: without(secrets, requestIdOf(headers)) }
+      return succeeded ? answer : refused(request, answer)
     } catch (error) {
       return unanswered(request, error, timeoutMs)
     }
@@ -160,6 +166,11 @@ export class Transport {
     const delay = wanted ?? retryPolicy.firstDelayMs * 2 ** (attempt - 1) * (1 + this.#random() / 2)
     return delay <= retryPolicy.longestDelayMs ? delay : undefined
   }
+}
+
+/** Keystone's "Could not find token: …" is one that repeats what it was sent. */
+function without<Text extends string | undefined>(secrets: readonly string[], text: Text): Text {
+  return secrets.reduce<string | undefined>((rest, secret) => rest?.replaceAll(secret, '***'), text) as Text
 }
 
 function createAgents({ agent, cacert, verify = true }: TransportOptions): { httpAgent: http.Agent; httpsAgent: https.Agent } {

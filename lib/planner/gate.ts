@@ -91,6 +91,8 @@ export function leftoverObjection(image: Image, { server, leftoverOf }: Deletion
   if (!ours) return 'it does not carry the marks of the failed attempt'
   if (image.protected) return 'it is protected'
   if (image.status === 'active' && statuses === undefined && properties['block_device_mapping']) return 'the state of its volume snapshots is not known'
+  const missing = [...mappedSnapshots([image]).keys()].find((id) => statuses?.get(id) === undefined)
+  if (image.status === 'active' && missing) return `its volume snapshot ${missing} is not listed, which proves nothing`
   return isRestorable(image, statuses) ? 'it can be restored after all' : undefined
 }
 

@@ -39,7 +39,9 @@ export async function deleteImage(doomed: Doomed, objection: Objection, cloud: C
  * @param deletion - Written down already, with `leftoverOf`, before its run was recorded as failed.
  */
 export async function deleteLeftover(deletion: Deletion, { cloud, statuses, allowance }: Observation, ports: Ports): Promise<void> {
-  const known = deletion.snapshots.length > 0 ? await statuses() : undefined
+  const known = new Map(deletion.snapshots.length > 0 ? await statuses() : undefined)
+  // What a listing lacks may be there all the same.
+  for (const id of deletion.snapshots) if (!known.has(id) && !(await cloud.blockStorage.hasSnapshot(id))) known.set(id, 'deleted')
   if (!allowance.take()) return
   const objection: Objection = (image) => leftoverObjection(image, deletion, cloud.project, known)
   if ((await carryOut(deletion, objection, cloud, ports)) && deletion.snapshots.length === 0) await ports.runs.removeDeletion(deletion)

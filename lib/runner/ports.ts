@@ -29,6 +29,7 @@ export interface Cloud {
   readonly blockStorage: {
     /** Every snapshot of the project, by id; or an error. */
     listSnapshots(): Promise<Map<string, VolumeSnapshot>>
+    hasSnapshot(id: string): Promise<boolean>
     /** Accepts the deletion, which can still fail later. @returns false when it was gone already. */
     deleteSnapshot(id: string): Promise<boolean>
   }

@@ -65,9 +65,10 @@ function refuse(cloud: string, broken: readonly string[], ports: Ports): void {
 
 async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, { tick, ports, summary }: Removing): Promise<boolean> {
   const fields = { cloud: plan.cloud, server: plan.server, schedule: plan.schedule }
-  const objection: Objection = (image) => {
+  const objection = (listed: Image): Objection => (image) => {
     if (image.protected) return 'it was protected a moment ago'
-    return scheduledImage(image, cloud.project) ? undefined : 'its marks were changed a moment ago'
+    if (!scheduledImage(image, cloud.project)) return 'its marks were changed a moment ago'
+    return isAsListed(image, listed) ? undefined : 'it is not as it was listed'
   }
   summary.kept += plan.keep.length
   for (const { image, reason } of plan.keep) ports.log.debug(`kept: ${reason}`, { ...fields, image: image.id, imageName: image.name })
@@ -82,7 +83,7 @@ async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, 
       if (ports.dryRun) {
         summary.planned += 1
         ports.log.info(`dry run: would delete ${image.name}: ${reason}`, { ...fields, image: image.id })
-      } else if (await deleteImage({ image, snapshots, ...fields }, objection, cloud, ports)) {
+      } else if (await deleteImage({ image, snapshots, ...fields }, objection(image), cloud, ports)) {
         deleted.push(image)
         ports.log.info(`deleted ${image.name}: ${reason}`, { ...fields, image: image.id })
       } else summary.left += 1
@@ -94,6 +95,12 @@ async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, 
     report(plan, deleted, { ports, summary })
   }
   return true
+}
+
+/** In what retention goes by. */
+function isAsListed(image: Image, listed: Image): boolean {
+  const judged = ({ status, size, createdAt, properties }: Image) => JSON.stringify([status, size, createdAt, Object.entries(properties).toSorted()])
+  return judged(image) === judged(listed)
 }
 
 function report(plan: RetentionPlan, deleted: readonly Image[], { ports, summary }: Pick<Removing, 'ports' | 'summary'>): void {

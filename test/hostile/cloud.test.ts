@@ -71,7 +71,7 @@ test('whatever the cloud answers, nothing that must be kept is deleted, no time 
       const { proxy, world, elsewhere, crimes, treasures, promises } = stage
       try {
         pace = haste
-        proxy.spoil = spoiler(theirs, { elsewhere: elsewhere.url, slandered: ['not sealed', 'protected', 'foreign', 'kept by a person'].map((what) => treasures[what]!) })
+        proxy.spoil = spoiler(theirs, { elsewhere: elsewhere.url, slandered: Object.values(treasures) })
         const late: string[] = []
         for (const at of [day(6, '01:15:00'), day(6, '01:30:00'), day(7), day(7, '01:15:00')]) late.push(...(await tick(stage, at)))
         pace = 1

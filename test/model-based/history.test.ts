@@ -29,7 +29,7 @@ test('whatever happens to a cloud, no law is broken', async () => {
       await fc.asyncModelRun(() => ({ model: {}, real: stage }), history)
       await calmDown(stage)
       const written = JSON.stringify([stage.lines, stage.world.aws.events, await stage.world.runs()])
-      for (const secret of stage.world.secrets) if (written.includes(secret)) throw new Error('LAW BROKEN: a secret is written nowhere')
+      for (const secret of stage.world.secrets()) if (written.includes(secret)) throw new Error('LAW BROKEN: a secret is written nowhere')
     } catch (error) {
       story = stage.story
       throw new Error(`${error instanceof Error ? error.message : String(error)}\n\n${story.join('\n')}`, { cause: error })

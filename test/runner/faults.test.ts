@@ -30,7 +30,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
       addMarks: () => Promise.resolve(),
       deleteImage: never,
     },
-    blockStorage: { listSnapshots: never, deleteSnapshot: never },
+    blockStorage: { listSnapshots: never, hasSnapshot: never, deleteSnapshot: never },
   }
   const table: Ports['runs'] = {
     get: () => Promise.resolve(new Map()),
