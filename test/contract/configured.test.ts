@@ -45,10 +45,13 @@ test.skipIf(!isSet('OSLAB_TOKEN_TTL'))('case 39: a token is replaced before it e
   const began = Date.now()
   let slept = 0
   const tokens: TokenCache = {}
-  const mine = await enter(cloud.entry(), { tokens, clock: () => new Date(cloud.real ? Date.now() : began + slept) })
+  const clock = () => new Date(cloud.real ? Date.now() : began + slept)
+  const mine = await enter(cloud.entry(), { tokens, clock })
   const values = new Set<string>()
-  for (; slept < lifetime * 1200; slept += lifetime * 100) {
+  while (slept < lifetime * 1200) {
     await cloud.sleep(lifetime / 10)
+    slept += lifetime * 100
+    expect(tokens.token!.expiresAt.getTime()).toBeGreaterThan(clock().getTime())
     expect(await mine.image.getImage(cloud.baseImage)).toMatchObject({ status: 'active' })
     values.add(tokens.token!.value)
   }
