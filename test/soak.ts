@@ -1,17 +1,20 @@
 import { parseArgs, styleText } from 'node:util'
 import fc, { type IRawProperty, type RunDetails } from 'fast-check'
+import { lies } from './hostile/lies.ts'
+import { histories } from './model-based/history.ts'
 import { crashPoints, mishaps } from './reliability/crash.ts'
 import { overlaps } from './reliability/overlap.ts'
 import { weathers } from './reliability/stage.ts'
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } } })
 if (values.help) {
-  console.log(`Runs the reliability tests for as long as you ask, with new seeds each time.
+  process.stdout.write(`Runs the reliability tests for as long as you ask, with new seeds each time.
 
   npm run test:soak -- [--minutes 10] [--seed N]
 
 It goes through every crash point, through random interleavings, through random histories and through random lies of a
-cloud, in turns, and prints how many passed. It ends at the first that fails, with what is needed to play it again.`)
+cloud, in turns, and prints how many passed. It ends at the first that fails, with what is needed to play it again.
+`)
   process.exit()
 }
 
@@ -19,7 +22,7 @@ const minutes = Number(values.minutes)
 let seed = values.seed === undefined ? Date.now() & 0x7fffffff : Number(values.seed)
 const begun = Date.now()
 const end = begun + minutes * 60_000
-const passed = { 'crash points': 0, interleavings: 0 }
+const passed = { 'crash points': 0, interleavings: 0, histories: 0, 'lying clouds': 0 }
 
 interface Passed {
   readonly kind: keyof typeof passed
@@ -32,11 +35,13 @@ async function* turns(): AsyncGenerator<Passed> {
   const interleavings = overlaps()
   for (let round = 0; ; round += 1) {
     const { weather, mishap } = rounds[round % rounds.length]!
-    for await (const { index, call, broken, said } of crashPoints(weather, mishap)) {
-      if (broken.length > 0) throw new Error(`While ${weather}, call ${index} (${call}) ${mishap}:\n${[...broken, ...said].join('\n')}`)
+    for await (const { index, call, broken, errors } of crashPoints(weather, mishap)) {
+      if (broken.length > 0) throw new Error(`While ${weather}, call ${index} (${call}) ${mishap}:\n${[...broken, ...errors].join('\n')}`)
       yield { kind: 'crash points', count: 1 }
     }
     yield await runs('interleavings', interleavings, 60)
+    yield await runs('histories', histories(), 15)
+    yield await runs('lying clouds', lies(), 15)
   }
 }
 
@@ -52,7 +57,7 @@ function report(): string {
   return `${((Date.now() - begun) / 60_000).toFixed(1)} min: ${counts.join(', ')}`
 }
 
-console.log(`soaking for ${minutes} min, seed ${seed}`)
+process.stdout.write(`soaking for ${minutes} min, seed ${seed}\n`)
 let told = begun
 try {
   for await (const { kind, count } of turns()) {
@@ -60,12 +65,12 @@ try {
     if (Date.now() > end) break
     if (Date.now() - told < 10_000) continue
     told = Date.now()
-    console.log(report())
+    process.stdout.write(`${report()}\n`)
   }
 } catch (error) {
-  console.error(`${styleText('red', 'failed after')} ${report()}\n${error instanceof Error ? error.message : String(error)}`)
+  process.stderr.write(`${styleText('red', 'failed after')} ${report()}\n${error instanceof Error ? error.message : String(error)}\n`)
   process.exit(1)
 }
-console.log(`${styleText('green', 'all of it passed')}: ${report()}`)
+process.stdout.write(`${styleText('green', 'all of it passed')}: ${report()}\n`)
 // Processes that died in a test are still waiting for answers.
 process.exit()

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { wire } from '../lib/wiring.ts'
-import { day, enable, scheduled, useWorld } from './support/fixture.ts'
+import { useWorld } from './support/fixture.ts'
+import { day, enable, scheduled } from './support/scene.ts'
 
 const fixture = useWorld({ tokenLifetimeSeconds: 120 })
 

@@ -129,12 +129,18 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], inv
     const due = stalestFirst(await withoutForgotten(name, await resolve(candidates, name, servers, invocation), cloud, invocation))
     if (due.length === 0) return
     let free = cloud.maxInFlight - (await ports.runs.countInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs)))
+    const asked = new Set<string>()
     const startable = due.filter(({ item, server, refusal }) => {
       if (refusal) return true
-      free -= 1
-      if (free >= 0) return true
+      // Nova checks whether a server is busy before it makes the image, and marks it busy afterwards: of two requests at once one leaves an image that stays queued for ever.
+      const reason = asked.has(server.id) ? 'another image of this server is asked for now' : free <= 0 ? `as many images of this cloud are being made as max_in_flight allows (${cloud.maxInFlight})` : undefined
+      if (reason === undefined) {
+        asked.add(server.id)
+        free -= 1
+        return true
+      }
       summary.waiting += 1
-      ports.log.info(`waiting: as many images of this cloud are being made as max_in_flight allows (${cloud.maxInFlight})`, { cloud: name, server: server.id, schedule: item.schedule.key })
+      ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule: item.schedule.key })
       return false
     })
     await startAll(cloud, startable, invocation)

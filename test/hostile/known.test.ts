@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { errorMessage } from '../../lib/openstack/error-body.ts'
-import { day } from '../support/fixture.ts'
+import { day } from '../support/scene.ts'
 import { leaksIn } from '../support/secrecy.ts'
 import type { Answer, Spoiled } from './proxy.ts'
 import { setStage, type Stage } from './stage.ts'

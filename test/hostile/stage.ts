@@ -1,6 +1,6 @@
 import { personIn } from '../../demo/person.ts'
 import { startWorld, type World } from '../../demo/world.ts'
-import { day, scheduled } from '../support/fixture.ts'
+import { day, scheduled } from '../support/scene.ts'
 import { serviceIn, type TestService } from '../support/service.ts'
 import { startElsewhere, type Elsewhere } from './elsewhere.ts'
 import { startProxy, type Proxy } from './proxy.ts'

@@ -8,9 +8,9 @@ const stride = 2 * mishaps.length
 describe.each(weathers)('while %s', (weather) => {
   test.each(mishaps.map((mishap, first) => ({ mishap, first: 2 * first })))('a call of a day $mishap, and every promise is kept', async ({ mishap, first }) => {
     let points = 0
-    for await (const { index, call, broken, said } of crashPoints(weather, mishap, stride, first)) {
+    for await (const { index, call, broken, errors } of crashPoints(weather, mishap, stride, first)) {
       points += 1
-      expect(broken, `call ${index} (${call}); errors said: ${said.join(' | ')}`).toEqual([])
+      expect(broken, `call ${index} (${call}); errors: ${errors.join(' | ')}`).toEqual([])
     }
     expect(points).toBeGreaterThan(5)
   }, 120_000)

@@ -1,5 +1,6 @@
+import { leaks } from '../support/secrecy.ts'
 import type { Interposition } from './interposer.ts'
-import { invoke, type FunctionName, type Said } from './process.ts'
+import { errorsOf, invoke, type FunctionName, type Said } from './process.ts'
 import { brokenPromises } from './promises.ts'
 import { dateOf, instantOf, spoil, type Stage, type Weather } from './stage.ts'
 
@@ -15,7 +16,8 @@ const mostTicks = 40
 export interface DayPlayed {
   /** A sentence for each promise that is broken at its end. */
   readonly broken: readonly string[]
-  readonly said: Said
+  /** The errors that were logged. */
+  readonly errors: readonly string[]
 }
 
 /** How the invocations of one tick go. */
@@ -42,7 +44,8 @@ export async function playDay(stage: Stage, weather: Weather, play: (repair: () 
     if (!unfinished && (broken = await brokenPromises(stage)).length === 0) break
   }
   stage.days += 1
-  return { broken, said }
+  const leaked = leaks({ log: said, events: world.aws.events.splice(0) }, world.secrets())
+  return { broken: [...broken, ...leaked], errors: errorsOf(said) }
 }
 
 const undisturbed: Interposition = { before: () => Promise.resolve('send'), after: () => Promise.resolve('deliver') }

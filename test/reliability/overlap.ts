@@ -20,7 +20,7 @@ export function overlaps(onInterleaving: () => void = () => {}) {
   return fc.asyncProperty(fc.scheduler(), crowds, fc.constantFrom(...weathers), async (scheduler, crowd, weather) => {
     stage ??= await calmStage()
     const { world } = stage
-    const { broken, said } = await playDay(stage, weather, (repair) => async (tick, at, said) => {
+    const { broken, errors } = await playDay(stage, weather, (repair) => async (tick, at, said) => {
       if (crowd[tick] === undefined) return playCalmTick(stage!)(tick, at, said)
       await interleave(scheduler, crowd[tick], world, at, said)
       if (weather === 'glance is down') repair()
@@ -30,7 +30,7 @@ export function overlaps(onInterleaving: () => void = () => {}) {
     // A replay begins with a world of its own.
     await world.close()
     stage = undefined
-    throw new Error([...broken, ...said].join('\n'))
+    throw new Error([...broken, ...errors].join('\n'))
   })
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Context } from 'aws-lambda'
 import type { World } from '../../demo/world.ts'
 import { timer } from '../../functions/timer.ts'
+import type { LogFields } from '../../lib/runner/ports.ts'
 import { wire, type Service } from '../../lib/wiring.ts'
 import { Interposer, type Interposition } from './interposer.ts'
 
@@ -14,8 +15,13 @@ export const functions = {
 
 export type FunctionName = keyof typeof functions
 
-/** Log lines that say `error`: a promise that is broken has usually been announced by one. */
-export type Said = string[]
+/** What processes logged. */
+export type Said = { readonly level: string; readonly message: string; readonly fields: LogFields | undefined }[]
+
+/** The lines that say `error`: a promise that is broken has usually been announced by one. */
+export function errorsOf(said: Said): string[] {
+  return said.filter(({ level }) => level === 'error').map(({ message, fields }) => `${message} ${String(fields?.['error'] ?? '')}`)
+}
 
 /**
  * Invokes a function in a process of its own: nothing is shared with another, as after a cold start, and each of its calls
@@ -24,15 +30,17 @@ export type Said = string[]
  * @returns the promise of its end. It rejects when the invocation ends in error, which Lambda would invoke anew.
  */
 export function invoke(name: FunctionName, world: World, at: Date, interposition: Interposition, said: Said = []): Promise<unknown> {
-  const silent = () => {}
+  const say = (level: string) => (message: string, fields?: LogFields) => {
+    said.push({ level, message, fields })
+  }
   const service = wire({
     env: world.env,
     clock: world.clock,
     newId: randomUUID,
     sleep: () => Promise.resolve(),
     agent: new Interposer(interposition),
-    log: { debug: silent, info: silent, warn: silent, error: (message, fields) => said.push(`${message} ${String(fields?.['error'] ?? '')}`) },
-    metrics: { count: silent },
+    log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
+    metrics: { count: () => {} },
   })
   const context = { functionName: name, getRemainingTimeInMillis: () => 120_000 } as Context
   return Promise.resolve(functions[name](() => service)({ time: at.toISOString() }, context))

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { World } from '../../demo/world.ts'
-import { day, enable, runDays, scheduled, useWorld } from '../support/fixture.ts'
+import { useWorld } from '../support/fixture.ts'
+import { day, enable, runDays, scheduled } from '../support/scene.ts'
 
 const fixture = useWorld({ snapshotSeconds: { saving: 1, active: 2, idle: 3 } })
 

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import { planRetention, type RetentionPlan } from '../../lib/planner/retention.ts'
-import { addCloud, day, enable, imagesOf, runDays, scheduled, useWorld } from '../support/fixture.ts'
+import { useWorld } from '../support/fixture.ts'
+import { addCloud, day, enable, imagesOf, runDays, scheduled } from '../support/scene.ts'
 import { serviceIn } from '../support/service.ts'
 
 // The planner itself, whose faults the gate is there for, can be broken here.

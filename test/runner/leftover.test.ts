@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { personIn } from '../../demo/person.ts'
 import { mapping } from '../support/builders.ts'
-import { day, enable, imagesOf, runDays, scheduled, stateOf, useWorld } from '../support/fixture.ts'
+import { useWorld } from '../support/fixture.ts'
+import { day, enable, imagesOf, runDays, scheduled, stateOf } from '../support/scene.ts'
 
 const fixture = useWorld({ quotas: { imageQuota: 5 } })
 

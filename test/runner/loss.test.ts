@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { personIn } from '../../demo/person.ts'
-import { day, enable, imagesOf, runDays, scheduled, stateOf, useWorld } from '../support/fixture.ts'
+import { useWorld } from '../support/fixture.ts'
+import { day, enable, imagesOf, runDays, scheduled, stateOf } from '../support/scene.ts'
 
 const fixture = useWorld()
 

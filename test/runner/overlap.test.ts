@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { day, enable, imagesOf, scheduled, useWorld } from '../support/fixture.ts'
+import { useWorld } from '../support/fixture.ts'
+import { day, enable, imagesOf, scheduled } from '../support/scene.ts'
 import { serviceIn } from '../support/service.ts'
 
 const fixture = useWorld()
@@ -29,6 +30,15 @@ test('case 26: invocations at once make one image for each server and period', a
   expect(summaries.reduce((sum, { started }) => sum + started, 0)).toBe(5)
   expect(servers.map(({ id }) => imagesOf(world, id).length)).toEqual([1, 1, 1, 1, 1])
   expect(world.openstack.snapshots()).toHaveLength(2)
+})
+
+test('two schedules of one server that are due at once are served one after the other', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1')
+  await world.putSchedule({ cadence: 'daily', schedule: 'again', server: id, retention: 1, spread: 0 })
+  await enable(service)
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ started: 1, waiting: 1, failed: 0, busy: 0 })
+  expect(await service.snapshotAt('daily', day(1, '01:15:00'))).toMatchObject({ started: 1 })
 })
 
 test('two prunes at once settle each run once', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { personIn } from '../../demo/person.ts'
-import { day, enable, imagesOf, runDays, scheduled, useWorld } from '../support/fixture.ts'
+import { useWorld } from '../support/fixture.ts'
+import { day, enable, imagesOf, runDays, scheduled } from '../support/scene.ts'
 import { serviceIn } from '../support/service.ts'
 
 const fixture = useWorld()

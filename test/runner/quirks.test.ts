@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { day, enable, imagesOf, runDays, scheduled, stateOf, useWorld } from '../support/fixture.ts'
+import { useWorld } from '../support/fixture.ts'
+import { day, enable, imagesOf, runDays, scheduled, stateOf } from '../support/scene.ts'
 import { serviceIn } from '../support/service.ts'
 
 const fixture = useWorld()

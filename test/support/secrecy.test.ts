@@ -4,7 +4,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb'
 import { expect, test } from 'vitest'
 import { startWorld, type World } from '../../demo/world.ts'
-import { day, enable, scheduled } from './fixture.ts'
+import { day, enable, scheduled } from './scene.ts'
 import { leaksIn } from './secrecy.ts'
 import { serviceIn, type TestService } from './service.ts'
 
