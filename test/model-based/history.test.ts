@@ -3,12 +3,12 @@ import { expect, test } from 'vitest'
 import type { Command } from './commands.ts'
 import { histories } from './history.ts'
 
-const { HISTORIES = '25', HISTORY_SEED, HISTORY_PATH, HISTORY_REPLAY } = process.env
+const { HISTORIES = '12', HISTORY_SEED, HISTORY_PATH, HISTORY_REPLAY, HISTORY_SHRINK } = process.env
 
 test('whatever happens to a cloud, no law is broken', async () => {
   const judged: Record<string, number> = {}
   const seed = HISTORY_SEED === undefined ? {} : { seed: Number(HISTORY_SEED) }
-  const details = await fc.check(histories({ replayPath: HISTORY_REPLAY, judged }), { numRuns: Number(HISTORIES), endOnFailure: process.env['HISTORY_SHRINK'] === 'no', ...seed, ...(HISTORY_PATH !== undefined && { path: HISTORY_PATH }) })
+  const details = await fc.check(histories({ replayPath: HISTORY_REPLAY, judged }), { numRuns: Number(HISTORIES), endOnFailure: HISTORY_SHRINK === 'no', ...seed, ...(HISTORY_PATH !== undefined && { path: HISTORY_PATH }) })
   const judgedOften = Object.entries(judged).map(([law, count]) => `${law} ${count}`)
   process.stdout.write(`${details.numRuns} histories of seed ${details.seed} judged: ${judgedOften.join(', ')}\n`)
   expect(details.failed ? report(details) : undefined).toBeUndefined()
