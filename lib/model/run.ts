@@ -99,6 +99,8 @@ export const sweepSchema = z.object({
   /** The ids of the Cinder volumes that the server had attached. */
   volumes: z.array(z.string()),
   startedAt: instant,
+  /** Nova refused it: an image that is there all the same will never be finished. */
+  refused: z.boolean(),
 })
 
 export type Sweep = z.output<typeof sweepSchema>

@@ -126,6 +126,10 @@ function meaningOf(server: string, error: OpenStackError): [ErrorCode, string] {
     // Glance's 413 comes out of Nova as a 500 (lab finding, §3).
     return ['QUOTA_IMAGES', "The project's image quota (their number, their size, or 128 properties of one) is used up; raise it, or lower \"retention\"."]
   }
+  if (status === 500 && answer.includes('UnexpectedTaskStateError')) {
+    // Nova looks whether a server is busy, makes the image, and looks again: of two requests at once one leaves its image queued for ever.
+    return ['SERVER_BUSY', 'The server became busy at the same moment; the image waits for it.']
+  }
   if (status >= 500 || (status === 0 && !error.neverSent) || (status > 0 && status < 400)) {
     return ['ANSWER_LOST', `Nova may or may not have begun the image; it is looked for before it is asked for again. ${error.message}`]
   }

@@ -76,10 +76,12 @@ export function followUpStuck(run: Run, image: Image, project: string, problem: 
 }
 
 /**
- * Whether a createImage that Nova refused may have left Cinder snapshots behind: Nova makes them before it asks Glance for
- * the image (lab finding). What it checks before it makes any leaves none, and an answer that was lost is settled later.
+ * Whether a createImage that Nova refused may have left something behind: a queued image when the server became busy
+ * meanwhile, and Cinder snapshots of a volume-backed server, which Nova makes before it asks Glance for the image (lab
+ * finding). What Nova checks before it makes any leaves none, and an answer that was lost is settled later.
  */
-export function mayLeaveSnapshots({ volumes }: Pick<Run, 'volumes'>, code: Problem['code']): boolean {
+export function mayLeaveBehind({ volumes }: Pick<Run, 'volumes'>, code: Problem['code']): boolean {
+  if (code === 'SERVER_BUSY') return true
   return volumes.length > 0 && code !== 'ANSWER_LOST' && code !== 'QUOTA_VOLUME_SNAPSHOTS' && !/^(SERVER|CLOUD)_/.test(code)
 }
 

@@ -4,7 +4,7 @@ import type { Schedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import type { Turn } from '../planner/calendar.ts'
 import { retryAt, type Decision } from '../planner/due.ts'
-import { mayLeaveSnapshots } from '../planner/follow-up.ts'
+import { mayLeaveBehind } from '../planner/follow-up.ts'
 import { imageMetadata, imageName } from '../planner/naming.ts'
 import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
 import { sweepOf } from './sweep.ts'
@@ -107,7 +107,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
     answer = await cloud.compute.createImage(server.id, claimed.imageName, imageMetadata(claimed, claimed.runId))
   } catch (error) {
     if (!hasCode(error)) throw error
-    if (mayLeaveSnapshots(claimed, error.code)) await ports.runs.putSweep(sweepOf(claimed))
+    if (mayLeaveBehind(claimed, error.code)) await ports.runs.putSweep(sweepOf(claimed, true))
     return recordFailure(claimed, error, item, invocation)
   }
   const { image, requestId } = answer

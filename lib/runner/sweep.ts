@@ -1,7 +1,7 @@
 import type { Image, VolumeSnapshot } from '../model/image.ts'
-import { runKeyText, type Run, type Sweep } from '../model/run.ts'
+import { runKeyText, type Deletion, type Run, type Sweep } from '../model/run.ts'
 import { isImageOf, strandedSnapshots } from '../planner/ownership.ts'
-import { deleteSnapshot } from './deletion.ts'
+import { deleteLeftover, deleteSnapshot } from './deletion.ts'
 import type { Observation } from './observation.ts'
 import type { Ports } from './ports.ts'
 
@@ -9,8 +9,8 @@ import type { Ports } from './ports.ts'
 const watchedMs = 3_600_000
 
 /** What is written down of an attempt that failed, before it is recorded as failed. */
-export function sweepOf({ cloud, server, schedule, period, runId, imageName, volumes, startedAt }: Run): Sweep {
-  return { cloud, server, schedule, period, runId, imageName, volumes, startedAt }
+export function sweepOf({ cloud, server, schedule, period, runId, imageName, volumes, startedAt }: Run, refused: boolean): Sweep {
+  return { cloud, server, schedule, period, runId, imageName, volumes, startedAt, refused }
 }
 
 /**
@@ -28,7 +28,7 @@ export async function sweep(left: Sweep, observed: Observation, ports: Ports): P
     return 0
   }
   const late = [...images.values()].find((image) => isImageOf(left, image, cloud.project))
-  if (late) return resume(late, current, left, ports)
+  if (late) return left.refused && late.status === 'queued' ? discard(late, left, observed, ports) : resume(late, current, left, ports)
   const stranded = left.volumes.length > 0 ? await findStranded(left, observed) : []
   for (const { id, status } of stranded ?? []) {
     if (status === 'deleting') continue
@@ -51,6 +51,14 @@ async function resume(image: Image, run: Run | undefined, left: Sweep, ports: Po
   }
   await ports.runs.removeSweep(left)
   return 0
+}
+
+/** Deletes the image of an attempt that Nova refused. */
+async function discard(image: Image, { cloud, server, schedule, period, runId }: Sweep, observed: Observation, ports: Ports): Promise<number> {
+  const deletion: Deletion = { cloud, server, schedule, image: image.id, snapshots: [], startedAt: ports.clock(), leftoverOf: { period, runId } }
+  await ports.runs.putDeletion(deletion)
+  await deleteLeftover(deletion, observed, ports)
+  return 1
 }
 
 /** Undefined when Cinder's snapshots could not be listed. */

@@ -181,3 +181,23 @@ test('an image that turns up when another attempt has taken its place is told of
   expect(imagesOf(world, id).map((image) => [image.id === late!.id, image.tags.length])).toEqual([[true, 0], [false, 1]])
   expect(await recordsOf('sweep')).toEqual([])
 })
+
+test('of two requests at once for one server, the image that Nova refused too late is removed, and asked for again', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1')
+  await enable(service)
+  const message = "Unexpected API Error. Please report this.\n<class 'nova.exception.UnexpectedTaskStateError'>"
+  world.openstack.fault({ service: 'compute', method: 'POST', body: /createImage/, times: 1, then: { status: 500, body: { computeFault: { code: 500, message } } } })
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ busy: 1, failed: 0 })
+  const run = (await world.runs()).find(({ status }) => status === 'failed')
+  const queued = world.openstack.addImage(world.project, {
+    name: String(run!['imageName']), status: 'queued',
+    properties: { 'org.openstack__1__created_by': 'scheduled_images_service', instance_uuid: id, scheduled_images__run: String(run!['runId']), scheduled_images__schedule: 'daily/web-1', scheduled_images__period: '2026-11-01' },
+  })
+  for (const time of ['01:15', '01:30', '01:45']) await at(time)
+  expect(imagesOf(world, id).map(({ status, tags }) => [status, tags])).toEqual([['active', ['scheduled-images']]])
+  expect(imagesOf(world, id)[0]!.id).not.toBe(queued.id)
+  for (const time of ['02:00', '02:15']) await at(time)
+  expect((await world.runs()).filter((record) => 'inFlight' in record)).toEqual([])
+  expect(failures()).toEqual([])
+})
