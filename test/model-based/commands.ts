@@ -60,13 +60,18 @@ const timePasses = command('TimePasses', fc.constantFrom(hours(1), hours(3), hou
   return `${minutes / 60} h have passed without timers`
 })
 /** On to the next start: what is done after it meets images that are being made. */
-const untilStart = command('UntilStart', fc.constantFrom('00:45', '01:45', '03:15', '23:30'), async (stage, time) => {
-  const today = new Date(`${stage.now.toISOString().slice(0, 10)}T${time}:00Z`)
-  const at = today > stage.now ? today : new Date(today.getTime() + 24 * 60 * 60_000)
-  await stage.tickUntil(new Date(at.getTime() - 1))
-  await stage.tick(at, { ...regular, functions: ['daily', 'weekly'] })
+const startTime = fc.constantFrom('00:45', '01:15', '03:15', '23:30')
+const untilStart = command('UntilStart', startTime, async (stage, time) => {
+  await startAt(stage, time)
   return 'the timers have fired until now'
 })
+
+async function startAt(stage: Stage, time: string): Promise<void> {
+  const today = new Date(`${stage.now.toISOString().slice(0, 10)}T${time}:00Z`)
+  const at = today > stage.now ? today : new Date(today.getTime() + hours(24) * 60_000)
+  await stage.tickUntil(new Date(at.getTime() - 1))
+  await stage.tick(at, { ...regular, functions: ['daily', 'weekly'] })
+}
 
 const timing = fc.record({
   at: fc.constantFrom('01:00', '02:30', '23:30'),
@@ -217,7 +222,8 @@ const deleteVolumeSnapshot = command('PersonDeletesVolumeSnapshot', nth, async (
   return `a person deletes volume snapshot ${snapshot.id.slice(0, 4)} (${snapshot.name}): ${status}`
 })
 /** A person is quicker than prune: what it was listed is no longer so when it comes to the delete. */
-const pruneOnStaleListing = command('PruneOnStaleListing', fc.tuple(nth, fc.constantFrom<Deed>('protect', 'unmark', 'hide', 'deactivate', 'delete')), async (stage, [n, deed]) => {
+const pruneOnStaleListing = command('PruneOnStaleListing', fc.tuple(nth, fc.constantFrom<Deed>('protect', 'unmark', 'hide', 'deactivate', 'delete'), startTime), async (stage, [n, deed, time]) => {
+  await startAt(stage, time)
   const at = new Date((Math.floor(stage.now.getTime() / 900_000) + 1) * 900_000)
   stage.world.setClock(at)
   const images = stage.ours()
