@@ -72,6 +72,7 @@ export async function calmDown(stage: Stage): Promise<void> {
     const age = end.getTime() - Date.parse(String(run['startedAt']))
     if (run['inFlight'] !== undefined && age > dayMs) broken.push(`this has been in flight for a day: ${JSON.stringify(run)}`)
   }
+  for (const { id, name } of oracle.leftovers(view, end)) broken.push(`image ${name} (${id}) of a failed attempt is left behind`)
   const named = new Set([...view.images.values()].flatMap(snapshotsOf))
   for (const snapshot of view.snapshots.values()) {
     if (!named.has(snapshot.id) && oracle.isOrphan(snapshot.id)) broken.push(`volume snapshot ${snapshot.id} (${snapshot.name}) is left behind`)

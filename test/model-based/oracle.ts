@@ -141,6 +141,15 @@ export class Oracle {
     return this.#snapshotMakers.get(id) === 'service' && (image === undefined || this.made.get(image)?.goneBy === 'service')
   }
 
+  /** What failed attempts left behind, and nobody has laid hands on. */
+  leftovers(view: View, now: Date): ImageSeen[] {
+    return [...view.images.values()].filter((image) => {
+      const made = this.made.get(image.id)
+      const kept = image.protected || image.hidden || image.properties[createdBy] !== service || image.properties[seal] === image.id
+      return made && !made.meddledWith && !kept && this.#isHollow(image, made, view, now)
+    })
+  }
+
   #say(law: string, what: string): void {
     this.broken.push(`LAW BROKEN: ${law}: ${what}`)
   }
@@ -220,7 +229,7 @@ export class Oracle {
     if (image.hidden) this.#say('a hidden image is never deleted', what)
     if (image.properties[createdBy] !== service) this.#say('an image whose mark was taken away is never deleted', what)
     if (image.properties[seal] !== id) {
-      if (!this.#isHollow(image, made, view)) this.#say('an image without its seal is never deleted, unless it holds nothing', what)
+      if (!this.#isHollow(image, made, view, this.#last!.request.at)) this.#say('an image without its seal is never deleted, unless it holds nothing', what)
       this.#count('leftover delete')
       return
     }
@@ -237,7 +246,7 @@ export class Oracle {
   }
 
   /** What a failed attempt left behind: it can never be restored. */
-  #isHollow(image: ImageSeen, made: Made, { snapshots }: View): boolean {
+  #isHollow(image: ImageSeen, made: Made, { snapshots }: View, now: Date): boolean {
     const needed = snapshotsOf(image)
     if (image.status === 'active') {
       if (needed.length === 0) return !image.size
@@ -245,7 +254,7 @@ export class Oracle {
     }
     const cloud = this.#cloud()
     const server = cloud.servers().find(({ id }) => id === made.server)
-    const age = this.#last!.request.at.getTime() - made.madeAt.getTime()
+    const age = now.getTime() - made.madeAt.getTime()
     return (image.status === 'queued' || image.status === 'saving') && age >= hollowAfterMs - 1000 && (server?.taskState ?? null) === null
   }
 
