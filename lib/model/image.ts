@@ -68,7 +68,7 @@ const blockDeviceMapping = z.array(z.looseObject({ snapshot_id: uuid.nullish(), 
  */
 export function volumeSnapshots(image: Image): VolumeSnapshots {
   const text = image.properties['block_device_mapping']
-  if (text === undefined || text === '' || text === '[]') return { kind: 'none' }
+  if (!text) return { kind: 'none' }
   const devices = blockDeviceMapping.safeParse(json(text))
   if (!devices.success) return { kind: 'unreadable' }
   const ids: string[] = []

@@ -67,8 +67,8 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence):
       if (limit === undefined || byAge(limit, seen) <= 0) fault(`has fewer than ${schedule.retention} newer good images that stay`)
       if (previous && byAge(previous, seen) >= 0) fault('is not to be deleted oldest first')
       for (const id of snapshots) {
-        const users = claimants.get(id) ?? []
-        if (!users.includes(seen.id)) fault(`does not name the volume snapshot ${id} that is to go with it`)
+        const users = claimants.get(id)
+        if (!users?.includes(seen.id)) fault(`does not name the volume snapshot ${id} that is to go with it`)
         else if (users.length > 1) fault(`shares the volume snapshot ${id} with another image`)
       }
       previous = seen
@@ -107,7 +107,7 @@ function isOurs({ id, owner, properties }: Image, project: string): boolean {
 function isOfPool({ properties }: Image, schedule: Schedule, { schedules, existing }: Evidence): boolean {
   const key = properties['scheduled_images__schedule']!
   if (key === schedule.key) return true
-  if (existing.has(key) || serverOf(schedule) !== properties['instance_uuid']) return false
+  if (existing.has(key)) return false
   const adopters = schedules.filter((other) => other.adopts.includes(key) && serverOf(other) === properties['instance_uuid'])
   return adopters.length === 1 && adopters[0] === schedule
 }

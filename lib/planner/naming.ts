@@ -28,7 +28,7 @@ export function imageName(schedule: Pick<Schedule, 'imageName' | 'cadence' | 'na
   }
   const withoutServer = schedule.imageName.replaceAll(/\{(cadence|schedule|period|time)\}/g, (_, part: string) => values[part]!)
   const [before, ...after] = printable(withoutServer).split('{server}')
-  const room = Math.max(0, Math.floor((longestName - [before, ...after].join('').length) / Math.max(1, after.length)))
+  const room = Math.max(0, Math.floor((longestName - [before, ...after].join('').length) / after.length))
   return [before, ...after].join(printable(parts.server).slice(0, room)).slice(0, longestName).trim()
 }
 

@@ -1,14 +1,13 @@
 import { createdBy, marks, volumeSnapshots, type Image, type VolumeSnapshot } from '../model/image.ts'
 import type { Run, Sweep } from '../model/run.ts'
 
-/** An image that is provably ours, with what its marks say. */
+/** An image that is provably ours, with whose it is. */
 export interface ScheduledImage {
   readonly image: Image
   /** UUID of the server. */
   readonly server: string
   /** `<cadence>/<schedule>`. */
   readonly schedule: string
-  readonly period: string
 }
 
 /**
@@ -27,7 +26,7 @@ export function scheduledImage(image: Image, project: string): ScheduledImage | 
   const schedule = properties[marks.schedule]
   if (image.owner !== project || properties[marks.createdBy] !== createdBy || properties[marks.seal] !== image.id) return undefined
   if (!server || !schedule) return undefined
-  return { image, server, schedule, period: properties[marks.period] ?? '' }
+  return { image, server, schedule }
 }
 
 /**
@@ -66,11 +65,9 @@ export function ownSnapshots(image: Image, references: SnapshotReferences): stri
  * @param images - Every image of the project, marked or not, listed after `snapshots`: one that any of them names stays.
  */
 export function strandedSnapshots({ imageName, volumes }: Sweep, snapshots: Iterable<VolumeSnapshot>, images: readonly Image[]): VolumeSnapshot[] {
-  const left = [...snapshots].filter(({ name, volume }) => name === `snapshot for ${imageName}` && volumes.includes(volume))
-  if (left.length === 0) return []
   // As text: a mapping that cannot be read still names what it names.
-  const mappings = images.map(({ properties }) => properties['block_device_mapping'] ?? '')
-  return left.filter(({ id }) => !mappings.some((text) => text.includes(id)))
+  const isNamed = (id: string) => images.some(({ properties }) => properties['block_device_mapping']?.includes(id))
+  return [...snapshots].filter(({ id, name, volume }) => name === `snapshot for ${imageName}` && volumes.includes(volume) && !isNamed(id))
 }
 
 function snapshotsOf(image: Image): readonly string[] {

@@ -38,6 +38,11 @@ test("a server's share of the spread is stable, within bounds, and even", () => 
   expect(spreadOf({ spread: 0 }, id(7))).toBe(0)
 })
 
+test("a server's share is its id's FNV-1a hash, so that no later version moves it", () => {
+  // The published vectors of the 32-bit hash.
+  expect(['a', 'foobar'].map((text) => spreadOf({ spread: 2 ** 32 }, text))).toEqual([0xe40c292c, 0xbf9cf968])
+})
+
 test('turns follow one another without gap or overlap, in any zone and at any time', () => {
   const zones = ['UTC', 'Europe/Stockholm', 'America/New_York', 'Australia/Lord_Howe', 'America/Sao_Paulo', 'Pacific/Auckland', 'Asia/Kathmandu']
   fc.assert(

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Run } from '../../lib/model/run.ts'
+import { spreadOf } from '../../lib/planner/calendar.ts'
 import { decideDue, retryAt, turnsAt, type Decision } from '../../lib/planner/due.ts'
 import { id, run, schedule, web1 } from '../support/builders.ts'
 
@@ -40,10 +41,19 @@ test.each<[sentence: string, given: Given, reason: string, next: Date]>([
   ['missed', { current: { status: 'missed' } }, 'this period was given up', tomorrow],
   ['failed a moment ago', { current: { status: 'failed', retryAt: new Date('2026-11-21T08:15:00Z') } }, 'the last attempt failed and the next one is later', new Date('2026-11-21T08:15:00Z')],
   ['failed, and the next period comes first', { current: { status: 'failed', retryAt: new Date('2026-11-22T03:00:00Z') } }, 'the last attempt failed and the next one is later', tomorrow],
+  ['the previous image was asked for, and is not answered', { previous: { status: 'starting' } }, 'the image of the previous period is still being made', tomorrow],
   ['the previous image takes longer than a day', { previous: { status: 'saving' } }, 'the image of the previous period is still being made', tomorrow],
   ['enabled after its instant', { since: new Date('2026-11-21T01:00:01Z') }, 'the schedule is waiting for its first instant', tomorrow],
 ])('not due: %s', (_sentence, given, reason, next) => {
   expect(decided(given)).toMatchObject({ kind: 'not due', reason, next })
+})
+
+test("a server's turns begin with its share of the spread; while it is not known, at the earliest that any has", () => {
+  const spread = schedule({ spread: 60 })
+  const startOf = (server: string | undefined) => turnsAt(spread, server, new Date('2026-11-21T08:00:00Z')).current.startsAt
+  expect(startOf(undefined)).toEqual(today)
+  expect(startOf(web1)).toEqual(new Date(today.getTime() + spreadOf(spread, web1) * 60_000))
+  expect(startOf(web1)).not.toEqual(today)
 })
 
 test('a period that ended with a failed run is missed, once the next one has begun', () => {
@@ -58,13 +68,19 @@ test('a period in which nothing was attempted is lost, if the schedule counted a
   expect(decided({ item: ran('2026-11-20') })).not.toHaveProperty('unattempted')
   expect(decided({ item: ran('2026-11-19', id(7)) })).not.toHaveProperty('unattempted')
   expect(decided({})).not.toHaveProperty('unattempted')
+  expect(decided({ item: ran('2026-11-19'), since: new Date('2026-11-20T01:00:00Z') })).toMatchObject(unattempted)
   expect(decided({ item: ran('2026-11-19'), since: today })).not.toHaveProperty('unattempted')
   expect(decided({ item: ran('2026-11-19'), previous: { status: 'missed' } })).not.toHaveProperty('unattempted')
 })
 
-test('a failure waits about 15 minutes, doubling to 4 hours; busy and an unreachable cloud wait 15 each time', () => {
-  const minutes = (attempt: number, code: Parameters<typeof retryAt>[1]) => (retryAt(attempt, code, today).getTime() - today.getTime()) / 60_000
-  expect([1, 2, 3, 4, 5, 6, 60].map((attempt) => minutes(attempt, 'IMAGE_GONE'))).toEqual([14, 29, 59, 119, 239, 239, 239])
-  expect([1, 5].map((attempt) => minutes(attempt, 'SERVER_BUSY'))).toEqual([14, 14])
-  expect([1, 5].map((attempt) => minutes(attempt, 'CLOUD_AUTH_FAILED'))).toEqual([14, 14])
+test.each<[sentence: string, code: Parameters<typeof retryAt>[1], minutes: readonly number[]]>([
+  ['a failure waits about 15 minutes, doubling to 4 hours', 'IMAGE_GONE', [14, 29, 59, 119, 239, 239]],
+  ['so does a server in a state that allows no image', 'SERVER_STATE', [14, 29, 59, 119, 239, 239]],
+  ['a lost answer waits half an hour at least', 'ANSWER_LOST', [29, 29, 59, 119, 239, 239]],
+  ['a busy server waits 15 minutes each time', 'SERVER_BUSY', [14, 14, 14, 14, 14, 14]],
+  ['so does a cloud that cannot be entered', 'CLOUD_AUTH_FAILED', [14, 14, 14, 14, 14, 14]],
+  ['a stuck server waits an hour each time', 'SERVER_STUCK', [59, 59, 59, 59, 59, 59]],
+  ['so does a used-up quota', 'QUOTA_IMAGES', [59, 59, 59, 59, 59, 59]],
+])('%s', (_sentence, code, minutes) => {
+  expect([1, 2, 3, 4, 5, 6].map((attempt) => (retryAt(attempt, code, today).getTime() - today.getTime()) / 60_000)).toEqual(minutes)
 })

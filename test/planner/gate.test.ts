@@ -58,6 +58,7 @@ describe('a plan passes that deletes', () => {
       evidence: evidence({ images: [backed(1, 101), backed(3, 101), ofDay(4)], statuses: statuses([101, 'available']) }),
     }],
     ['an image whose mapping has devices without data', deleting(mapped([{ source_type: 'blank' }, { snapshot_id: null }]))],
+    ['an image whose mapping is empty', deleting(mapped([]))],
     ['images of one second, by their ids', { plans: [plan([removal(ofDay(1, { createdAt: day(9) })), removal(ofDay(2, { createdAt: day(9) }))])], evidence: evidence({ images: [1, 2, 3, 4].map((n) => ofDay(n, { createdAt: day(9) })) }) }],
     ['images of two servers of two schedules', {
       plans: [plan([removal(ofDay(1))]), plan([removal(marked(ofDay(5), { [marks.server]: web2, [marks.schedule]: 'daily/web-2' }))], { server: web2, schedule: 'daily/web-2', retention: 1 })],
@@ -108,6 +109,7 @@ describe('a plan is refused that deletes', () => {
     ['an image whose mapping is no JSON', deleting(ofDay(1, { properties: { block_device_mapping: '[' } })), [notGood]],
     ['an image whose mapping is no list', deleting(mapped({ snapshot_id: id(101) })), [notGood]],
     ['an image whose mapping lists what is no device', deleting(mapped([null])), [notGood]],
+    ['an image whose mapping lists what is no device beside one', deleting(mapped([{ snapshot_id: id(101) }, null]), { statuses: statuses([101, 'available']) }), [notGood]],
     ['an image whose mapping lists texts', deleting(mapped([id(101)])), [notGood]],
     ['an image with fewer newer good ones than are to be kept', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [1, 2].map((n) => ofDay(n)) }) }, [tooFew]],
     ['the only image', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1)] }) }, [tooFew]],

@@ -13,6 +13,9 @@ test.each<[sentence: string, server: string, item: Record<string, unknown>, name
   ['an emoji becomes an underscore', 'web 🎉', {}, 'Daily-web _-1368176524'],
   ['so does a tab', 'web\t1', {}, 'Daily-web_1-1368176524'],
   ['a template', 'web-1', { imageName: '{schedule} of {server} for {period}' }, 'web-1 of web-1 for 2013-05-10'],
+  ["space at an end of the server's name too", ' web-1\u00a0', {}, 'Daily-web-1-1368176524'],
+  ['a template without the server', 'web-1', { imageName: '{period}' }, '2013-05-10'],
+  ['a template that fills the name by itself', 'web-1', { imageName: `{period}${'x'.repeat(247)}` }, `2013-05-10${'x'.repeat(245)}`],
   ['space at an end is trimmed', 'web-1', { imageName: ' {time} {server} ' }, '1368176524 web-1'],
 ])('case 21: %s', (_sentence, server, item, name) => {
   expect(named(server, item)).toBe(name)
@@ -22,6 +25,10 @@ test("case 21: the server's name is cut, and the rest of the name is not", () =>
   const name = named('x'.repeat(255))
   expect(name).toHaveLength(255)
   expect(name).toMatch(/^Daily-x+-1368176524$/)
+})
+
+test("case 21: a server's name that is given twice is cut to the same twice, and the rest is not", () => {
+  expect(named('y'.repeat(255), { imageName: '{server} {time} {server}' })).toBe(`${'y'.repeat(121)} 1368176524 ${'y'.repeat(121)}`)
 })
 
 test('case 21: no server can have a name that Nova would refuse for its image', () => {

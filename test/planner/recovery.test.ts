@@ -18,6 +18,7 @@ test.each<[sentence: string, forgotten: boolean, state: ScheduleState, run: Part
   ['the item remembers a good image of this turn, and the table a failure', true, { ...ran(today), ...good(today) }, { status: 'failed' }],
   ['the item has never run', false, {}, undefined],
   ['the item remembers the turn before', false, { ...ran(yesterday), ...good(yesterday) }, undefined],
+  ['the item remembers a failure of the turn before', false, ran(yesterday), undefined],
   ['both remember that the turn failed', false, ran(today), { status: 'failed' }],
   ['both remember that the turn failed, and the turn before was good', false, { ...ran(today), ...good(yesterday) }, { status: 'failed' }],
   ['both remember that the turn is good', false, { ...ran(today), ...good(today) }, { status: 'good' }],

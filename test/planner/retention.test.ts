@@ -80,6 +80,18 @@ test("only images of the adopter's own server are adopted, and none that two sch
   expect(plans(adopter('a', web1), adopter('b', web1))).toEqual([])
 })
 
+test('a schedule that gives its server by name adopts the images of the server that it meant last, and none before', () => {
+  const old = sealed({ properties: { [marks.schedule]: 'weekly/web-1' } })
+  const byName = { server: 'web-1', adopts: ['weekly/web-1'] }
+  expect(plan([old], byName)).toEqual([])
+  expect(plan([old], { ...byName, state: { lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web1 } } })).toMatchObject([{ keep: [{ image: old }] }])
+})
+
+test('a schedule that keeps one image says so', () => {
+  const [only] = plan([sealed({ id: id(2), createdAt: day(21) }), sealed({ id: id(1), createdAt: day(20) })], { retention: 1 })
+  expect(only!.remove).toMatchObject([{ image: { id: id(1) }, reason: 'a newer good image is kept', snapshots: [] }])
+})
+
 test('a schedule that exists, however broken its item is, cannot be adopted', () => {
   const theirs = sealed({ properties: { [marks.schedule]: 'weekly/web-1' } })
   expect(plan([theirs], { adopts: ['weekly/web-1'] }, undefined, ['daily/web-1', 'weekly/web-1'])).toEqual([])

@@ -26,7 +26,8 @@ test('a name that two servers have is refused, with their ids', () => {
   })
 })
 
-test('a UUID that is not in the listing', () => {
+test('a UUID is found in the listing, or it is told', () => {
+  expect(selectServer({ id: id(2) }, servers, 'default')).toMatchObject({ id: id(2), name: 'my-web-1' })
   expect(selectServer({ id: id(9) }, servers, 'default')).toMatchObject({ code: 'SERVER_NOT_FOUND', message: expect.stringContaining(id(9)) })
 })
 
@@ -44,11 +45,19 @@ test.each<[sentence: string, attributes: Partial<Server>, code: string | undefin
   expect(refusalOf(server(attributes))?.code).toBe(code)
 })
 
+test('a refusal says what keeps the server from its image', () => {
+  expect(refusalOf(server({ taskState: 'rebooting' }))?.message).toBe('Server "web-1" is busy (rebooting); the image waits for it.')
+  expect(refusalOf(server({ status: 'ERROR' }))?.message).toBe(
+    'Server "web-1" is in state ERROR, in which OpenStack makes no image; it has to be ACTIVE, SHUTOFF, PAUSED or SUSPENDED.',
+  )
+})
+
 test('case 37: a server that an image keeps busy is reported with the remedy', () => {
   const busy = { code: 'SERVER_BUSY', message: 'Server "web-1" is busy.' } as const
   expect(refusalOf(server({ taskState: 'image_snapshot' }), 4, busy)).toMatchObject({ code: 'SERVER_BUSY' })
   expect(refusalOf(server({ taskState: 'rebooting' }), 5, busy)).toMatchObject({ code: 'SERVER_BUSY' })
   expect(refusalOf(server({ taskState: 'image_snapshot' }), 5, { code: 'IMAGE_GONE', message: '' })).toMatchObject({ code: 'SERVER_BUSY' })
   expect(refusalOf(server({ taskState: 'image_snapshot' }), 5, busy)).toMatchObject({ code: 'SERVER_STUCK' })
+  expect(refusalOf(server({ taskState: 'image_snapshot' }), 6, { ...busy, code: 'SERVER_STUCK' })).toMatchObject({ code: 'SERVER_STUCK' })
   expect(refusalOf(server({ taskState: 'image_snapshot' }), 5, busy)?.message).toMatch(/administrator has to reset/)
 })
