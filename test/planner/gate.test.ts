@@ -292,6 +292,7 @@ describe('what a failed attempt left behind', () => {
     ['an image that is protected', image({ size: 0, protected: true }), 'it is protected'],
     ['an image that has its data after all', image(), 'it can be restored after all'],
     ['an image whose volume snapshots are all there after all', image({ size: 0, properties: mapping(id(101)) }), 'it can be restored after all', statuses([101, 'available'])],
+    ['an active image one of whose volume snapshots is not listed', image({ size: 0, properties: mapping(id(101), id(102)) }), `its volume snapshot ${id(102)} is not listed, which proves nothing`, statuses([101, 'error'])],
     ['an active image whose volume snapshots are not known', image({ size: 0, properties: mapping(id(101)) }), 'the state of its volume snapshots is not known'],
   ])('stays: %s', (_sentence, one, reason, known) => {
     expect(objection(one, known)).toBe(reason)
