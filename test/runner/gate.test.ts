@@ -134,6 +134,8 @@ async function everythingToDo(): Promise<void> {
   await world.editSchedule('daily', 'excess', { retention: 1 })
   await world.putSchedule({ cadence: 'daily', schedule: 'invalid', retention: 0 })
   await scheduled(world, 'new', {}, { onEnable: 'now' })
+  addCloud(world, 'never-pruned')
+  await scheduled(world, 'never-pruned', {}, { cloud: 'never-pruned' })
 }
 
 /** Both tables, each record by its key. */
