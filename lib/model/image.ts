@@ -31,6 +31,8 @@ export interface Image {
   /** Whole seconds: several images of one server can share one. */
   readonly createdAt: Date
   readonly protected: boolean
+  /** Left out of listings, unless they ask for hidden ones. */
+  readonly hidden: boolean
   /** Bytes; null while there are none, 0 for a volume-backed server's image. */
   readonly size: number | null
   readonly tags: readonly string[]

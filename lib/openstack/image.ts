@@ -20,6 +20,7 @@ const imageSchema = z
     owner: z.string().nullish(),
     created_at: z.iso.datetime(),
     protected: z.boolean(),
+    os_hidden: z.boolean().default(false),
     size: z.number().int().min(0).nullish(),
     tags: z.array(z.string()).default([]),
   })
@@ -31,6 +32,7 @@ const imageSchema = z
       owner: image.owner ?? '',
       createdAt: new Date(image.created_at),
       protected: image.protected,
+      hidden: image.os_hidden,
       size: image.size ?? null,
       tags: image.tags,
       properties: Object.fromEntries(

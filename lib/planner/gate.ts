@@ -24,11 +24,12 @@ export interface Evidence {
  * It looks at the plan's result and at nothing of how it was made, and on purpose shares no code with the planner, the
  * names of the marks included: a fault in one of the two must not be a fault in both.
  *
+ * @param others - Further images of the project, marked or not: the volume snapshots that they name are theirs too.
  * @returns a sentence for each law that is broken, with the image; none when the plan may be carried out.
  */
-export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence): string[] {
+export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, others: readonly Image[] = []): string[] {
   const listed = new Map(evidence.images.map((image) => [image.id, image]))
-  const claimants = mappedSnapshots(evidence.images)
+  const claimants = mappedSnapshots([...evidence.images, ...others.filter(({ id }) => !listed.has(id))])
   const schedules = new Map(evidence.schedules.map((schedule) => [schedule.key, schedule]))
   const doomed = new Set<string>()
   const broken: string[] = []
@@ -61,6 +62,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence):
       }
       if (!isOurs(seen, evidence.project)) fault('is not provably ours')
       if (seen.protected) fault('is protected')
+      if (seen.hidden) fault('is hidden')
       if (seen.properties['instance_uuid'] !== plan.server) fault('is of another server')
       if (!isOfPool(seen, schedule, evidence)) fault('is of a schedule that this one does not stand for')
       if (!isRestorable(seen, evidence.statuses)) fault('is not known to be good')
@@ -90,11 +92,16 @@ export function leftoverObjection(image: Image, { server, leftoverOf }: Deletion
     properties['instance_uuid'] === server && leftoverOf !== undefined && properties['scheduled_images__run'] === leftoverOf.runId
   if (!ours) return 'it does not carry the marks of the failed attempt'
   if (image.protected) return 'it is protected'
+  if (image.hidden) return 'it is hidden'
+  if (!leftoverStatuses.has(image.status)) return `its status is ${image.status}, which somebody gave it`
   if (image.status === 'active' && statuses === undefined && properties['block_device_mapping']) return 'the state of its volume snapshots is not known'
   const missing = [...mappedSnapshots([image]).keys()].find((id) => statuses?.get(id) === undefined)
   if (image.status === 'active' && missing) return `its volume snapshot ${missing} is not listed, which proves nothing`
   return isRestorable(image, statuses) ? 'it can be restored after all' : undefined
 }
+
+/** What a failed attempt ends in; any other status is somebody's doing. */
+const leftoverStatuses = new Set(['active', 'queued', 'saving'])
 
 function isOurs({ id, owner, properties }: Image, project: string): boolean {
   return (

@@ -44,12 +44,15 @@ export function isImageOf(run: Pick<Run, 'server' | 'runId' | 'image'>, image: I
   )
 }
 
-/** How many images of a listing name each Cinder snapshot. */
+/** How many images name each Cinder snapshot. */
 export type SnapshotReferences = ReadonlyMap<string, number>
 
+/** @param images - An image that is among them twice counts once. */
 export function countReferences(images: Iterable<Image>): SnapshotReferences {
   const references = new Map<string, number>()
-  for (const image of images) for (const id of snapshotsOf(image)) references.set(id, (references.get(id) ?? 0) + 1)
+  for (const image of new Map([...images].map((one) => [one.id, one])).values()) {
+    for (const id of snapshotsOf(image)) references.set(id, (references.get(id) ?? 0) + 1)
+  }
   return references
 }
 

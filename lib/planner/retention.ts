@@ -39,6 +39,7 @@ export interface RetentionPlan {
  * @param schedules - The schedules of this cloud that are valid and enabled.
  * @param existing - The keys of all schedules that exist, valid or not: only the images of others can be adopted.
  * @param statuses - A complete listing of Cinder's snapshots; without it no volume-backed image counts as good.
+ * @param others - Every image of the project: a volume snapshot that another one names stays.
  */
 export function planRetention(
   images: readonly Image[],
@@ -46,6 +47,7 @@ export function planRetention(
   existing: ReadonlySet<string>,
   project: string,
   statuses: SnapshotStatuses | undefined,
+  others: readonly Image[] = [],
 ): RetentionPlan[] {
   const own = new Map(schedules.map((schedule) => [schedule.key, schedule]))
   const adopters = findAdopters(schedules, existing)
@@ -60,7 +62,7 @@ export function planRetention(
     pool.images.push(scheduled)
     pools.set(key, pool)
   }
-  const references = countReferences(images)
+  const references = countReferences([...images, ...others])
   return [...pools.values()].map(({ schedule, server, images: pool }) => ({
     cloud: schedule.cloud,
     server,

@@ -12,6 +12,8 @@ export interface Observation {
   readonly snapshots: () => Promise<ReadonlyMap<string, VolumeSnapshot> | undefined>
   /** The states of the same. */
   readonly statuses: () => Promise<SnapshotStatuses | undefined>
+  /** Every image of the project whatever its marks, hidden ones too, listed at the first call. */
+  readonly everyImage: () => Promise<readonly Image[]>
   readonly allowance: Allowance
   /** Has the cloud pruned at the next tick if this invocation should not come to it. */
   readonly announcePrune: () => Promise<void>
@@ -27,6 +29,7 @@ export interface Allowance {
 export function observe(name: string, cloud: Cloud, images: readonly Image[], announce: () => Promise<void>, ports: Ports): Observation {
   let announced: Promise<void> | undefined
   let listing: Promise<ReadonlyMap<string, VolumeSnapshot> | undefined> | undefined
+  let everything: Promise<Image[][]> | undefined
   let left = ports.maxDeletes
   const snapshots = () => (listing ??= listSnapshots(name, cloud, ports))
   return {
@@ -36,6 +39,10 @@ export function observe(name: string, cloud: Cloud, images: readonly Image[], an
     statuses: async () => {
       const listed = await snapshots()
       return listed && new Map([...listed].map(([id, { status }]) => [id, status]))
+    },
+    everyImage: async () => {
+      everything ??= Promise.all([false, true].map((hidden) => cloud.image.listImages({ owner: cloud.project, properties: {}, hidden })))
+      return (await everything).flat()
     },
     allowance: { take: () => left-- > 0 },
     announcePrune: () => (announced ??= announce()),

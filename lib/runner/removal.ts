@@ -39,8 +39,15 @@ export interface Removing {
  */
 export async function removeExcess(name: string, evidence: Evidence, observed: Observation, invocation: Removing): Promise<boolean> {
   const { ports, summary } = invocation
-  const plans = planRetention(evidence.images, evidence.schedules, evidence.existing, evidence.project, evidence.statuses)
-  const broken = brokenLaws(plans, evidence)
+  const plan = (others: readonly Image[]) => planRetention(evidence.images, evidence.schedules, evidence.existing, evidence.project, evidence.statuses, others)
+  let plans = plan([])
+  let others: readonly Image[] = []
+  if (plans.some(({ remove }) => remove.some(({ snapshots }) => snapshots.length > 0))) {
+    // A copy of an image, by whatever hand and with whatever marks, has the same volume snapshots.
+    others = await observed.everyImage()
+    plans = plan(others)
+  }
+  const broken = brokenLaws(plans, evidence, others)
   if (broken.length > 0) {
     summary.refused += 1
     refuse(name, broken, ports)
@@ -67,6 +74,7 @@ async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, 
   const fields = { cloud: plan.cloud, server: plan.server, schedule: plan.schedule }
   const objection = (listed: Image): Objection => (image) => {
     if (image.protected) return 'it was protected a moment ago'
+    if (image.hidden) return 'it was hidden a moment ago'
     if (!scheduledImage(image, cloud.project)) return 'its marks were changed a moment ago'
     return isAsListed(image, listed) ? undefined : 'it is not as it was listed'
   }

@@ -98,7 +98,7 @@ async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'faile
   const again = retryAt(run.attempt, problem.code, tick.now)
   const deletion = leftover && deletionOf(run, leftover, observed, ports)
   if (deletion) await ports.runs.putDeletion(deletion)
-  else if (problem.code === 'ANSWER_LOST' || run.volumes.length > 0) await ports.runs.putSweep(sweepOf(run, false))
+  else if (problem.code === 'ANSWER_LOST' || (problem.code === 'IMAGE_GONE' && run.volumes.length > 0)) await ports.runs.putSweep(sweepOf(run, false))
   // Nothing is deleted of a run that another invocation has found good meanwhile.
   if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
   ports.log.warn(problem.message, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })

@@ -62,12 +62,11 @@ async function discard(image: Image, { cloud, server, schedule, period, runId }:
 }
 
 /** Undefined when Cinder's snapshots could not be listed. */
-async function findStranded(left: Sweep, { cloud, snapshots }: Observation): Promise<VolumeSnapshot[] | undefined> {
+async function findStranded(left: Sweep, { snapshots, everyImage }: Observation): Promise<VolumeSnapshot[] | undefined> {
   const listed = await snapshots()
   if (listed === undefined) return undefined
   // Listed after the snapshots, and whatever their marks: whoever has such a snapshot in an image has use for it.
-  const images = await Promise.all([false, true].map((hidden) => cloud.image.listImages({ owner: cloud.project, properties: {}, hidden })))
-  return strandedSnapshots(left, listed.values(), images.flat())
+  return strandedSnapshots(left, listed.values(), await everyImage())
 }
 
 function fieldsOf({ cloud, server, schedule, period }: Sweep) {

@@ -185,7 +185,7 @@ test.each([300, 301, 302, 303, 305, 307, 308])('a %i to another host is followed
   for (const read of Object.values(readings)) await expect(read(cloud)).rejects.toMatchObject({ code: 'ANSWER_INVALID', status })
   await expect(cloud.image.deleteImage(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.blockStorage.deleteSnapshot(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
-  await expect(cloud.image.addMarks({ ...image, createdAt: now, properties: {} }, {}, [])).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
+  await expect(cloud.image.addMarks({ ...image, hidden: false, createdAt: now, properties: {} }, {}, [])).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.compute.createImage(id, 'x', {})).rejects.toMatchObject({ code: 'ANSWER_LOST' })
   expect(asked).toHaveLength(9)
 })

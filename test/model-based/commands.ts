@@ -208,11 +208,11 @@ const touch = (name: string, deed: fc.Arbitrary<Deed>) =>
   })
 const keepImage = touch('KeepImage', fc.constantFrom<Deed>('protect', 'unmark', 'hide', 'protect', 'unprotect', 'show'))
 const breakImage = touch('BreakImage', fc.constantFrom<Deed>('deactivate', 'reactivate', 'delete'))
-const copyImage = command('CopyImage', nth, async (stage, n) => {
+const copyImage = command('CopyImage', fc.tuple(nth, fc.boolean()), async (stage, [n, unmarked]) => {
   const image = pick(stage.ours().filter((one) => snapshotsOf(one).length > 0), n)
   if (!image) return undefined
-  await stage.asPerson((person) => person.copyImage(image.id))
-  return `a person copies ${say(image)} with all its properties`
+  await stage.asPerson((person) => person.copyImage(image.id, unmarked))
+  return `a person copies ${say(image)} with all its properties${unmarked ? ' but our mark' : ''}`
 })
 const deleteVolumeSnapshot = command('PersonDeletesVolumeSnapshot', nth, async (stage, n) => {
   const snapshot = pick(stage.world.openstack.snapshots(), n)

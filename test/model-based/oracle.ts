@@ -238,7 +238,7 @@ export class Oracle {
     if (!key || !item || !isLive(item)) return this.#say('an image of a schedule that is deleted, disabled or invalid is never deleted', `${what} of ${made.schedule}`)
     const newer = (of: View) => this.counted(key, made.server, of).findIndex((one) => one.id === id)
     if (newer(view) < 0) return this.#say('only good images are deleted', what)
-    if (Math.max(newer(view), this.stale ? newer(this.stale) : -1) < item.retention) {
+    if (Math.max(newer(view), this.stale ? newer(sealedSince(this.stale, view)) : -1) < item.retention) {
       this.#say('the newest good images up to retention are kept', `${what} of ${made.schedule} has ${newer(view)} newer ones, and ${key} keeps ${item.retention}`)
     }
     const older = this.counted(key, made.server, view).slice(newer(view) + 1).find((one) => !this.#tried.has(one.id))
@@ -306,4 +306,10 @@ function samePeriod(a: Made, b: Made): boolean {
 function same(a: ImageSeen, b: ImageSeen): boolean {
   const text = ({ properties, ...rest }: ImageSeen) => JSON.stringify([rest, Object.entries(properties).toSorted()])
   return text(a) === text(b)
+}
+
+/** A stale view, but for the images that were sealed since: whoever seals an image has looked at it. */
+function sealedSince(stale: View, now: View): View {
+  const images = [...stale.images].map(([id, then]) => [id, then.properties[seal] === id ? then : (now.images.get(id) ?? then)] as const)
+  return { ...stale, images: new Map(images) }
 }

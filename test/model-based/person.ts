@@ -11,7 +11,7 @@ export interface Person {
   switchImage(id: string, action: string): Promise<Response>
   deleteImage(id: string): Promise<Response>
   /** Makes an image with the same properties, by Glance's own means. */
-  copyImage(id: string): Promise<void>
+  copyImage(id: string, unmarked: boolean): Promise<void>
   /** What the listing of the marked images says at this moment, as text. */
   listImages(): Promise<string>
   deleteVolumeSnapshot(id: string): Promise<Response>
@@ -46,9 +46,9 @@ export function personIn({ openstack, project }: World): Person {
     patchImage: (id, change) => glance('PATCH', `/${id}`, [change], 'application/openstack-images-v2.1-json-patch'),
     switchImage: (id, action) => glance('POST', `/${id}/actions/${action}`),
     deleteImage: (id) => glance('DELETE', `/${id}`),
-    copyImage: async (id) => {
-      const { properties } = openstack.images().find((image) => image.id === id)!
-      const made = await glance('POST', '', { ...properties, name: 'copy', disk_format: 'raw', container_format: 'bare', visibility: 'private' })
+    copyImage: async (id, unmarked) => {
+      const { 'org.openstack__1__created_by': mark, ...properties } = openstack.images().find((image) => image.id === id)!.properties
+      const made = await glance('POST', '', { ...properties, ...(!unmarked && { 'org.openstack__1__created_by': mark }), name: 'copy', disk_format: 'raw', container_format: 'bare', visibility: 'private' })
       if (!made.ok) return
       const copy = (await made.json()) as { id: string }
       await glance('PUT', `/${copy.id}/file`, 'bytes', 'application/octet-stream')

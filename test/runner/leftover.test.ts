@@ -201,3 +201,20 @@ test('of two requests at once for one server, the image that Nova refused too la
   expect((await world.runs()).filter((record) => 'inFlight' in record)).toEqual([])
   expect(failures()).toEqual([])
 })
+
+test('an attempt that failed for an image that a person has deactivated is told of once, and not taken up again', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'db-1', { volumeBacked: true })
+  await enable(service)
+  await service.tickAt(day(1))
+  world.setClock(day(1, '01:10:00'))
+  const person = personIn(world)
+  await person.image('POST', `${imagesOf(world, id)[0]!.id}/actions/deactivate`)
+  for (const time of ['01:15:00', '01:30:00', '01:45:00', '02:00:00', '02:15:00', '02:30:00', '02:45:00']) {
+    await service.pruneAt(day(1, time))
+    await service.snapshotAt('daily', day(1, time))
+  }
+  expect(service.lines.filter(({ message }) => message.includes('is there after all'))).toEqual([])
+  expect(world.aws.events.filter(({ type }) => type === 'Scheduled Image Failed')).toHaveLength(1)
+  expect(imagesOf(world, id).filter(({ status }) => status === 'active')).toHaveLength(1)
+})

@@ -237,3 +237,43 @@ test('a prune that ran out of time goes on at the next tick', async () => {
   await service.pruneAt(day(4, '01:30:00'))
   expect(periodsOf(id)).toEqual(['04'])
 })
+
+test('an image that a person hides between the listing and the delete stays', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1', {}, { retention: 1 })
+  await enable(service)
+  await runDays(service, 1, 1)
+  const [first] = imagesOf(world, id)
+  await service.tickAt(day(2))
+  world.setClock(day(2, '01:15:00'))
+  const person = personIn(world)
+  const listed = { images: await Promise.all(imagesOf(world, id).map(async (image) => (await person.image('GET', image.id)).json() as Promise<object>)) }
+  await person.image('PATCH', first!.id, [{ op: 'replace', path: '/os_hidden', value: true }])
+  world.openstack.fault({ service: 'image', method: 'GET', path: /\/images\?/, times: 1, then: { body: listed } })
+  await service.pruneAt(day(2, '01:15:00'))
+  expect(imagesOf(world, id).map((image) => image.id)).toContain(first!.id)
+})
+
+test('a leftover that a person has protected is not asked to be deleted', async () => {
+  const { world, service } = fixture
+  const { id, volumeIds } = await scheduled(world, 'db-1', { volumeBacked: true })
+  await enable(service)
+  world.openstack.setVolume(volumeIds[0]!, { metadata: { lab_fail: 'snapshot' } })
+  await service.tickAt(day(1))
+  world.setClock(day(1, '01:10:00'))
+  await personIn(world).image('PATCH', imagesOf(world, id)[0]!.id, [{ op: 'replace', path: '/protected', value: true }])
+  await service.tickAt(day(1, '01:15:00'))
+  expect(world.openstack.requests.filter(({ method, service: name }) => method === 'DELETE' && name === 'image')).toEqual([])
+})
+
+test('a volume snapshot that an image without our mark names, by whatever hand, stays', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'db-1', { volumeBacked: true }, { retention: 1 })
+  await enable(service)
+  await runDays(service, 1, 1)
+  const { block_device_mapping } = imagesOf(world, id)[0]!.properties
+  world.openstack.addImage(world.project, { name: 'copy', properties: { block_device_mapping: block_device_mapping! } })
+  const [snapshot] = world.openstack.snapshots()
+  await runDays(service, 2, 2)
+  expect(world.openstack.snapshots().map((one) => one.id)).toContain(snapshot!.id)
+})
