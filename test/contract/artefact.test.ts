@@ -1,15 +1,15 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb'
-import { deflateSync, unzipSync } from 'fflate'
+import { deflateSync } from 'fflate'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAws, type LocalAws } from '../../demo/aws/services.ts'
 import { createTables } from '../../demo/aws/tables.ts'
 import { leaks } from '../support/secrecy.ts'
+import { filesOf, makePackages, unpack } from './artefact.ts'
 import { cloudUnderTest, type Json } from './harness.ts'
 
 const cloud = await cloudUnderTest()
@@ -23,14 +23,8 @@ let aws: LocalAws
 let logged = ''
 
 beforeAll(async () => {
-  await run(process.execPath, [join(root, 'node_modules/serverless/bin/serverless.js'), 'package'], { cwd: root, env: { ...process.env, AWS_ACCESS_KEY_ID: '', AWS_PROFILE: '' } })
-  unpacked = mkdtempSync(join(tmpdir(), 'artefact-'))
-  for (const name of Object.keys(functions)) {
-    for (const [path, bytes] of Object.entries(filesOf(name))) {
-      mkdirSync(dirname(join(unpacked, name, path)), { recursive: true })
-      writeFileSync(join(unpacked, name, path), bytes)
-    }
-  }
+  await makePackages()
+  unpacked = unpack(Object.keys(functions))
   aws = await startAws()
   Object.assign(process.env, aws.env)
   aws.parameters.set('/clouds/default', JSON.stringify(cloud.entry()))
@@ -40,10 +34,6 @@ afterAll(async () => {
   rmSync(unpacked, { recursive: true, force: true })
   await aws.close()
 })
-
-function filesOf(name: string): Record<string, Uint8Array> {
-  return unzipSync(readFileSync(join(root, '.serverless', `${name}.zip`)))
-}
 
 /** Runs a packaged handler in a process of its own, with the environment that Lambda would give it and no more. */
 async function invoke(name: FunctionName, event: object): Promise<Json> {

@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, vi } from 'vitest'
 import { parse } from 'yaml'
 import type { Daemon, OpenStackSimulator, OpenStackSimulatorOptions } from '../../demo/openstack/simulator.ts'
 import { startOpenStack } from '../../demo/openstack/simulator.ts'
@@ -49,7 +48,7 @@ export interface CloudUnderTest {
   entry(cloud?: string): CloudEntry
   /** The secrets of that entry, and with the simulator every token as well. */
   secrets(): string[]
-  /** A client that is logged in, the same one for the same entry. */
+  /** A client that is logged in, the same one for the same entry while its token is young. */
   api(cloud?: string): Promise<Api>
   /** A name that nobody else has; what is called so is cleaned up. */
   name(label: string): string
@@ -79,21 +78,34 @@ const FLAVOR = process.env['OS_TEST_FLAVOR'] ?? 'lab.tiny'
 const SERVICES = process.env['OS_TEST_SERVICES']
 const NO_DISK_FLAVOR = process.env['OS_TEST_NO_DISK_FLAVOR'] ?? 'lab.nodisk'
 
+/** Less than a token lives on any cloud. */
+const tokenUsedForMs = 15 * 60_000
+
+type SimulatorOptions = Omit<OpenStackSimulatorOptions, 'clock'>
+
 /**
  * Call it once, at the top of a test file: what that file made is deleted after its tests.
  *
  * @param options - Of the simulator; a real cloud is as it is.
  */
-export async function cloudUnderTest(options: Omit<OpenStackSimulatorOptions, 'clock'> = {}): Promise<CloudUnderTest> {
+export async function cloudUnderTest(options: SimulatorOptions = {}): Promise<CloudUnderTest> {
+  const { afterAll, vi } = await import('vitest')
+  const opened = await openCloud(options)
+  // A real cloud takes its time, and more when others use it.
+  if (opened.cloud.real) vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 })
+  afterAll(opened.close, 120_000)
+  return opened.cloud
+}
+
+/** The same outside of a test file; `close` deletes what was made. */
+export async function openCloud(options: SimulatorOptions = {}): Promise<{ readonly cloud: CloudUnderTest; readonly close: () => Promise<void> }> {
   const named = process.env['OS_CLOUD']
   const main = named ?? 'alpha'
   const real = named !== undefined && named !== ''
-  // A real cloud takes its time, and more when others use it.
-  if (real) vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 })
   let skipped = 0
   const { entries, simulator } = real ? realEntries() : await simulated({ ...options, clock: () => new Date(Date.now() + skipped) })
   const prefix = `wire-${randomUUID().slice(0, 8)}`
-  const apis = new Map<string, Promise<Api>>()
+  const apis = new Map<string, { readonly api: Promise<Api>; readonly since: number }>()
 
   const entry = (cloud = main): CloudEntry => {
     const found = entries[cloud]
@@ -101,9 +113,11 @@ export async function cloudUnderTest(options: Omit<OpenStackSimulatorOptions, 'c
     return found
   }
   const api = (cloud = main): Promise<Api> => {
-    const known = apis.get(cloud) ?? connect(entry(cloud))
-    apis.set(cloud, known)
-    return known
+    const known = apis.get(cloud)
+    if (known && performance.now() - known.since < tokenUsedForMs) return known.api
+    const connected = connect(entry(cloud))
+    apis.set(cloud, { api: connected, since: performance.now() })
+    return connected
   }
   const sleep = async (seconds: number): Promise<void> => {
     if (real) await pause(seconds * 1000)
@@ -211,13 +225,13 @@ export async function cloudUnderTest(options: Omit<OpenStackSimulatorOptions, 'c
   const baseImage: string = found.json['images'][0]?.['id']
   if (baseImage === undefined) throw new Error(`no image ${BASE_IMAGE}; name another in OS_TEST_IMAGE`)
 
-  afterAll(async () => {
+  const close = async (): Promise<void> => {
     // With new tokens: some clouds' end sooner than a file's tests.
     for (const name of apis.keys()) await sweep(await connect(entry(name)), prefix, until)
     await simulator?.close()
-  }, 120_000)
+  }
 
-  return {
+  const cloud: CloudUnderTest = {
     real,
     ...(simulator && { simulator }),
     knobs: BASE_IMAGE === 'cirros-lab',
@@ -239,6 +253,7 @@ export async function cloudUnderTest(options: Omit<OpenStackSimulatorOptions, 'c
     snapshot,
     finished,
   }
+  return { cloud, close }
 }
 
 interface Entries {
