@@ -35,9 +35,9 @@ export interface PruneSummary extends RemovalCounts {
 /**
  * Settles every run in flight, and deletes scheduled images beyond retention.
  *
- * A cloud is asked only when a run or a deletion of it is in flight, and once a day. Then it costs one token, one
- * listing of the images that carry our mark (a page for each 1000), one of Cinder's snapshots where an image needs it,
- * and what sealing and deleting take. What the tables fail for is a fault, logged and counted; the rest is done.
+ * A cloud is asked only when a run, a deletion or a sweep of it is in flight, and once a day. Then it costs one token, one
+ * listing of the images that carry our mark (a page for each 1000), one of Cinder's snapshots where an image needs it, one
+ * of all images, hidden ones too, where Cinder's snapshots are to be deleted, and what sealing and deleting take. What the tables fail for is a fault, logged and counted; the rest is done.
  */
 export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
   const summary: PruneSummary = { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, faults: 0 }
