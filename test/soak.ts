@@ -1,9 +1,9 @@
 import { parseArgs, styleText } from 'node:util'
-import fc, { type IRawProperty, type RunDetails } from 'fast-check'
+import fc, { type RunDetails } from 'fast-check'
 import { lies } from './hostile/lies.ts'
 import { histories } from './model-based/history.ts'
 import { crashPoints, mishaps } from './reliability/crash.ts'
-import { overlaps } from './reliability/overlap.ts'
+import { checkOverlaps } from './reliability/overlap.ts'
 import { weathers } from './reliability/stage.ts'
 
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } } })
@@ -32,22 +32,21 @@ interface Passed {
 /** One turn of each kind of test after another, for ever. */
 async function* turns(): AsyncGenerator<Passed> {
   const rounds = weathers.flatMap((weather) => mishaps.map((mishap) => ({ weather, mishap })))
-  const interleavings = overlaps()
   for (let round = 0; ; round += 1) {
     const { weather, mishap } = rounds[round % rounds.length]!
     for await (const { index, call, broken, errors } of crashPoints(weather, mishap)) {
       if (broken.length > 0) throw new Error(`While ${weather}, call ${index} (${call}) ${mishap}:\n${[...broken, ...errors].join('\n')}`)
       yield { kind: 'crash points', count: 1 }
     }
-    yield await runs('interleavings', interleavings, 60)
-    yield await runs('histories', histories(), 15)
-    yield await runs('lying clouds', lies(), 15)
+    yield await runs('interleavings', checkOverlaps, 60)
+    yield await runs('histories', (parameters) => fc.check(histories(), parameters), 15)
+    yield await runs('lying clouds', (parameters) => fc.check(lies(), parameters), 15)
   }
 }
 
-async function runs<Ts>(kind: Passed['kind'], property: IRawProperty<Ts>, count: number): Promise<Passed> {
+async function runs<Ts>(kind: Passed['kind'], check: (parameters: fc.Parameters<unknown>) => Promise<RunDetails<Ts>>, count: number): Promise<Passed> {
   seed += 1
-  const details: RunDetails<Ts> = await fc.check(property, { numRuns: count, seed, endOnFailure: true })
+  const details = await check({ numRuns: count, seed, endOnFailure: true })
   if (details.failed) throw new Error(`${kind}:\n${fc.defaultReportMessage(details)}`)
   return { kind, count }
 }

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { playCalmTick, playDay } from './day.ts'
 import type { Interposition } from './interposer.ts'
 import { invoke, type FunctionName, type Said } from './process.ts'
-import { retention, setStage, weathers, type Stage } from './stage.ts'
+import { retention, setStage, weathers, type Stage, type Weather } from './stage.ts'
 
 const names = fc.constantFrom<FunctionName>('snapshotDaily', 'prune')
 /** Which functions are invoked at once, at each of the first ticks of a day. */
@@ -12,12 +12,10 @@ const crowds = fc.array(fc.array(names, { minLength: 2, maxLength: 4 }), { minLe
 /**
  * Invocations of the same and of different functions at once, on a day of their own: whichever call is carried out next, and
  * whichever answer arrives next, every promise is kept at the end of the day.
- *
- * @param onInterleaving - Called after each.
  */
-export function overlaps(onInterleaving: () => void = () => {}) {
+export async function checkOverlaps(parameters: fc.Parameters<unknown>) {
   let stage: Stage | undefined
-  return fc.asyncProperty(fc.scheduler(), crowds, fc.constantFrom(...weathers), async (scheduler, crowd, weather) => {
+  const property = fc.asyncProperty(fc.scheduler(), crowds, fc.constantFrom(...weathers), async (scheduler, crowd, weather) => {
     stage ??= await calmStage()
     const { world } = stage
     const { broken, errors } = await playDay(stage, weather, (repair) => async (tick, at, said) => {
@@ -25,13 +23,17 @@ export function overlaps(onInterleaving: () => void = () => {}) {
       await interleave(scheduler, crowd[tick], world, at, said)
       if (weather === 'glance is down') repair()
     })
-    onInterleaving()
     if (broken.length === 0) return
     // A replay begins with a world of its own.
     await world.close()
     stage = undefined
     throw new Error([...broken, ...errors].join('\n'))
   })
+  try {
+    return await fc.check(property, { endOnFailure: true, ...parameters } as fc.Parameters<[fc.Scheduler, FunctionName[][], Weather]>)
+  } finally {
+    await stage?.world.close()
+  }
 }
 
 async function calmStage(): Promise<Stage> {
