@@ -47,7 +47,7 @@ async function* turns(): AsyncGenerator<Passed> {
 async function runs<Ts>(kind: Passed['kind'], check: (parameters: fc.Parameters<unknown>) => Promise<RunDetails<Ts>>, count: number): Promise<Passed> {
   seed += 1
   const details = await check({ numRuns: count, seed, endOnFailure: true })
-  if (details.failed) throw new Error(`${kind}:\n${fc.defaultReportMessage(details)}`)
+  if (details.failed) throw new Error(`${kind}:\n${fc.defaultReportMessage(details)}\n${String(details.errorInstance)}`)
   return { kind, count }
 }
 

@@ -1,5 +1,5 @@
 import { hasCode } from '../model/errors.ts'
-import type { Image } from '../model/image.ts'
+import { volumeSnapshots, type Image } from '../model/image.ts'
 import { runKeyText, type Deletion, type RunKey } from '../model/run.ts'
 import { leftoverObjection } from '../planner/gate.ts'
 import type { SnapshotStatuses } from '../planner/goodness.ts'
@@ -16,7 +16,7 @@ export interface Doomed {
 }
 
 /** Looks at a doomed image as it is just before the delete. @returns why it must stay after all: people may have freed it since it was listed. */
-export type Objection = (image: Image) => string | undefined
+export type Objection = (image: Image) => string | undefined | Promise<string | undefined>
 
 /**
  * Deletes an image, and then its Cinder snapshots.
@@ -39,11 +39,15 @@ export async function deleteImage(doomed: Doomed, objection: Objection, cloud: C
  * @param deletion - Written down already, with `leftoverOf`, before its run was recorded as failed.
  */
 export async function deleteLeftover(deletion: Deletion, { cloud, statuses, allowance }: Observation, ports: Ports): Promise<void> {
-  const known = new Map(deletion.snapshots.length > 0 ? await statuses() : undefined)
-  // What a listing lacks may be there all the same.
-  for (const id of deletion.snapshots) if (!known.has(id) && !(await cloud.blockStorage.hasSnapshot(id))) known.set(id, 'deleted')
   if (!allowance.take()) return
-  const objection: Objection = (image) => leftoverObjection(image, deletion, cloud.project, known)
+  const objection: Objection = async (image) => {
+    const mapping = volumeSnapshots(image)
+    const ids = mapping.kind === 'snapshots' ? mapping.ids : []
+    const known = new Map(ids.length > 0 ? await statuses() : undefined)
+    // What a listing lacks may be there all the same.
+    for (const id of ids) if (!known.has(id) && !(await cloud.blockStorage.hasSnapshot(id))) known.set(id, 'deleted')
+    return leftoverObjection(image, deletion, cloud.project, known)
+  }
   if ((await carryOut(deletion, objection, cloud, ports)) && deletion.snapshots.length === 0) await ports.runs.removeDeletion(deletion)
 }
 
@@ -80,7 +84,7 @@ async function carryOut(deletion: Deletion, objection: Objection, cloud: Cloud, 
   const fields = fieldsOf(deletion)
   try {
     const image = await cloud.image.getImage(deletion.image)
-    const reason = image && objection(image)
+    const reason = image && (await objection(image))
     if (reason !== undefined) {
       ports.log.info(`not deleted: ${reason}`, fields)
       if (isRecorded(deletion)) await ports.runs.removeDeletion(deletion)
