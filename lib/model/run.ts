@@ -47,6 +47,8 @@ export const runSchema = z.object({
   requestId: z.string().optional(),
   /** While `failed`: not claimed again before this. */
   retryAt: instant.optional(),
+  /** Since when each attempt has found the server busy. */
+  busySince: instant.optional(),
   /** While `failed` or `missed`: why. */
   problem: z.object({ code: z.custom<ErrorCode>((code) => typeof code === 'string'), message: z.string() }).optional(),
 })

@@ -124,3 +124,9 @@ function retryWaitMs(attempt: number, code: ErrorCode): number {
   const wait = Math.min(firstRetryMs * 2 ** (attempt - 1), longestRetryMs)
   return code === 'ANSWER_LOST' ? Math.max(wait, lostRetryMs) : wait
 }
+
+/** Since when each attempt has found the server busy, up to this failed one; undefined when it did not. */
+export function busySince(failed: Run | undefined): Date | undefined {
+  const wasBusy = failed?.problem?.code === 'SERVER_BUSY' || failed?.problem?.code === 'SERVER_STUCK'
+  return wasBusy ? (failed.busySince ?? failed.startedAt) : undefined
+}

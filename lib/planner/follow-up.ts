@@ -2,7 +2,7 @@ import { volumeSnapshots, type Image } from '../model/image.ts'
 import type { Problem } from '../model/errors.ts'
 import type { Run } from '../model/run.ts'
 import { goodness, type SnapshotStatuses } from './goodness.ts'
-import { isImageOf } from './ownership.ts'
+import { isImageOf, scheduledImage } from './ownership.ts'
 
 /** What settle does about one run in flight. */
 export type FollowUp =
@@ -51,8 +51,8 @@ export function followUp(run: Run, image: Image | undefined, project: string, st
   if (!verdict.pending) {
     const mapping = volumeSnapshots(image).kind
     const code = mapping === 'snapshots' ? 'VOLUME_SNAPSHOT_FAILED' : 'IMAGE_UNUSABLE'
-    // Only what is known to hold nothing is removed: a status or a mapping that is not understood is no proof of that.
-    const hollow = image.status === 'active' && mapping !== 'unreadable'
+    // Only what is known to hold nothing is removed: a status or a mapping that is not understood is no proof of that, and a sealed image was good.
+    const hollow = image.status === 'active' && mapping !== 'unreadable' && !scheduledImage(image, project)
     return { ...failed(code, `Image ${image.id} cannot be restored: ${verdict.reason}.`), ...(ours && hollow && { leftover: image }) }
   }
   if (age < stuckAfterMs) return { kind: 'wait', reason: verdict.reason }

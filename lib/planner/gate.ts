@@ -39,7 +39,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
     doomed.add(image.id)
   }
   const survivors = Map.groupBy(
-    evidence.images.filter((image) => !doomed.has(image.id) && !image.protected && isOurs(image, evidence.project) && isRestorable(image, evidence.statuses)),
+    evidence.images.filter((image) => !doomed.has(image.id) && !image.protected && !image.hidden && isOurs(image, evidence.project) && isRestorable(image, evidence.statuses)),
     (image) => image.properties['instance_uuid']!,
   )
   for (const plan of plans) {
@@ -83,19 +83,20 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
  * The same for what a failed attempt left behind: ours by the id of its run, and holding nothing that could be restored.
  *
  * @param image - As it is just before the delete.
+ * @param statuses - Of the Cinder snapshots that the image names, with `deleted` for those that Cinder does not have.
  * @returns why it must stay, to finish the sentence "kept: …"; undefined when it may go.
  */
-export function leftoverObjection(image: Image, { server, leftoverOf }: Deletion, project: string, statuses: SnapshotStatuses | undefined): string | undefined {
+export function leftoverObjection(image: Image, { server, leftoverOf }: Deletion, project: string, statuses: SnapshotStatuses): string | undefined {
   const { properties } = image
   const ours =
     image.owner === project && properties['org.openstack__1__created_by'] === 'scheduled_images_service' &&
     properties['instance_uuid'] === server && leftoverOf !== undefined && properties['scheduled_images__run'] === leftoverOf.runId
   if (!ours) return 'it does not carry the marks of the failed attempt'
+  if (properties['scheduled_images__image'] === image.id) return 'it is sealed'
   if (image.protected) return 'it is protected'
   if (image.hidden) return 'it is hidden'
   if (!leftoverStatuses.has(image.status)) return `its status is ${image.status}, which somebody gave it`
-  if (image.status === 'active' && statuses === undefined && properties['block_device_mapping']) return 'the state of its volume snapshots is not known'
-  const missing = [...mappedSnapshots([image]).keys()].find((id) => statuses?.get(id) === undefined)
+  const missing = [...mappedSnapshots([image]).keys()].find((id) => statuses.get(id) === undefined)
   if (image.status === 'active' && missing) return `its volume snapshot ${missing} is not listed, which proves nothing`
   return isRestorable(image, statuses) ? 'it can be restored after all' : undefined
 }

@@ -65,9 +65,13 @@ export function ownSnapshots(image: Image, references: SnapshotReferences): stri
  * The Cinder snapshots that a failed attempt left behind: Nova names them after the image that was to be, and they carry no
  * other mark (lab finding: Nova takes none back when Glance refuses the image).
  *
+ * A name without the second of the attempt, as a template without `{time}` makes it, could be another attempt's as well:
+ * then none is.
+ *
  * @param images - Every image of the project, marked or not, listed after `snapshots`: one that any of them names stays.
  */
-export function strandedSnapshots({ imageName, volumes }: Sweep, snapshots: Iterable<VolumeSnapshot>, images: readonly Image[]): VolumeSnapshot[] {
+export function strandedSnapshots({ imageName, volumes, startedAt }: Sweep, snapshots: Iterable<VolumeSnapshot>, images: readonly Image[]): VolumeSnapshot[] {
+  if (!imageName.includes(String(Math.floor(startedAt.getTime() / 1000)))) return []
   // As text: a mapping that cannot be read still names what it names.
   const isNamed = (id: string) => images.some(({ properties }) => properties['block_device_mapping']?.includes(id))
   return [...snapshots].filter(({ id, name, volume }) => name === `snapshot for ${imageName}` && volumes.includes(volume) && !isNamed(id))

@@ -23,12 +23,15 @@ export function isForgotten({ state }: Pick<Schedule, 'state'>, server: string, 
  * Finds the image that a forgotten run made: a sealed one of the turn, or one that is still unsealed and has the very name
  * that the last attempt gave it. The name is asked for since a snapshot of a server that was restored from one of our
  * images inherits every other mark, and is its maker's.
+ *
+ * @param failed - The failed run that the runs table has: its own image was judged already.
  */
-export function findForgotten(schedule: Schedule, server: Server, { period }: Turn, images: readonly Image[], project: string): Image | undefined {
+export function findForgotten(schedule: Schedule, server: Server, { period }: Turn, images: readonly Image[], project: string, failed?: Run): Image | undefined {
   const ofTurn = images.filter(
     ({ owner, properties }) =>
       owner === project && properties[marks.createdBy] === createdBy && properties[marks.server] === server.id &&
-      properties[marks.schedule] === schedule.key && properties[marks.period] === period,
+      properties[marks.schedule] === schedule.key && properties[marks.period] === period &&
+      (failed === undefined || properties[marks.run] !== failed.runId),
   )
   const { lastRun } = schedule.state
   const expected = lastRun && imageName(schedule, { server: server.name, period, at: new Date(lastRun.time) })

@@ -105,6 +105,8 @@ function splitPool(
     const verdict = goodness(image, statuses)
     if (image.protected) {
       keep.push({ image, reason: 'it is protected, and not counted' })
+    } else if (image.hidden) {
+      keep.push({ image, reason: 'it is hidden, and not counted' })
     } else if (!verdict.good) {
       keep.push({ image, reason: `it is not good and not counted: ${verdict.reason}` })
     } else if (counted < retention) {

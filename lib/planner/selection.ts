@@ -44,19 +44,17 @@ export function indexServers(servers: readonly Server[]): ServerIndex {
 /** The states in which Nova makes an image (lab finding, §2). A lock does not matter. */
 const snapshotStates = new Set(['ACTIVE', 'SHUTOFF', 'PAUSED', 'SUSPENDED'])
 
-/** After so many attempts in a row, 15 minutes apart, a server that OpenStack says makes an image is taken to be stuck. */
-const stuckAttempts = 5
+/** After this long a server that OpenStack says makes an image is taken to be stuck. */
+const stuckServerMs = 3_600_000
 
 /**
  * Why Nova would refuse createImage for this server at this moment, or undefined if it would not.
  *
- * @param attempt - The attempt that this would be, from 1.
- * @param last - The problem of the attempt before.
+ * @param busySince - Since when each attempt has found it busy; undefined when the last one did not.
  */
-export function refusalOf(server: Server, attempt = 1, last?: Problem): Problem | undefined {
+export function refusalOf(server: Server, busySince: Date | undefined, now: Date): Problem | undefined {
   if (server.taskState !== null) {
-    const waited = last?.code === 'SERVER_BUSY' || last?.code === 'SERVER_STUCK'
-    if (server.taskState.startsWith('image_') && waited && attempt >= stuckAttempts) {
+    if (server.taskState.startsWith('image_') && busySince && now.getTime() - busySince.getTime() >= stuckServerMs) {
       return {
         code: 'SERVER_STUCK',
         message: `Server "${server.name}" has been making an image (${server.taskState}) for an hour or longer. If none is being made, OpenStack has lost track of it: a cloud administrator has to reset its state (openstack server set --state active ${server.id}).`,

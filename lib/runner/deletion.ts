@@ -1,4 +1,4 @@
-import { hasCode } from '../model/errors.ts'
+import { hasCode, ScheduledImagesError } from '../model/errors.ts'
 import { volumeSnapshots, type Image } from '../model/image.ts'
 import { runKeyText, type Deletion, type RunKey } from '../model/run.ts'
 import { leftoverObjection } from '../planner/gate.ts'
@@ -37,18 +37,29 @@ export async function deleteImage(doomed: Doomed, objection: Objection, cloud: C
  * Deletes what a failed attempt left behind.
  *
  * @param deletion - Written down already, with `leftoverOf`, before its run was recorded as failed.
+ * @returns Whether the image is gone.
  */
-export async function deleteLeftover(deletion: Deletion, { cloud, statuses, allowance }: Observation, ports: Ports): Promise<void> {
-  if (!allowance.take()) return
-  const objection: Objection = async (image) => {
-    const mapping = volumeSnapshots(image)
-    const ids = mapping.kind === 'snapshots' ? mapping.ids : []
-    const known = new Map(ids.length > 0 ? await statuses() : undefined)
-    // What a listing lacks may be there all the same.
-    for (const id of ids) if (!known.has(id) && !(await cloud.blockStorage.hasSnapshot(id))) known.set(id, 'deleted')
-    return leftoverObjection(image, deletion, cloud.project, known)
+export async function deleteLeftover(deletion: Deletion, { cloud, statuses, allowance }: Observation, ports: Ports): Promise<boolean> {
+  if (!allowance.take()) {
+    ports.log.info(`not deleted yet: MAX_DELETES allows ${ports.maxDeletes} deletions in one cloud and invocation`, fieldsOf(deletion))
+    return false
   }
-  if ((await carryOut(deletion, objection, cloud, ports)) && deletion.snapshots.length === 0) await ports.runs.removeDeletion(deletion)
+  const objection: Objection = async (image) => leftoverObjection(image, deletion, cloud.project, await statusesOf(image, await statuses(), cloud))
+  const gone = await carryOut(deletion, objection, cloud, ports)
+  if (gone && deletion.snapshots.length === 0) await ports.runs.removeDeletion(deletion)
+  return gone
+}
+
+/** The states of the Cinder snapshots that an image names. What a listing lacks may be there all the same, so it is asked for. */
+async function statusesOf(image: Image, listed: SnapshotStatuses | undefined, cloud: Cloud): Promise<SnapshotStatuses> {
+  const mapping = volumeSnapshots(image)
+  const known = new Map<string, string>()
+  for (const id of mapping.kind === 'snapshots' ? mapping.ids : []) {
+    const status = listed?.get(id) ?? ((await cloud.blockStorage.hasSnapshot(id)) ? undefined : 'deleted')
+    if (status === undefined) throw new ScheduledImagesError('CLOUD_ERROR', `The state of its volume snapshot ${id} is not known.`)
+    known.set(id, status)
+  }
+  return known
 }
 
 /**
@@ -60,11 +71,10 @@ export async function deleteLeftover(deletion: Deletion, { cloud, statuses, allo
 export async function finishDeletion(deletion: Deletion, statuses: SnapshotStatuses, observed: Observation, ports: Ports): Promise<number> {
   const { cloud } = observed
   if (await cloud.image.getImage(deletion.image)) {
+    const fate = deletion.leftoverOf && (await fateOf({ ...deletion, ...deletion.leftoverOf }, ports))
+    if (fate === 'failed') return (await deleteLeftover(deletion, observed, ports)) ? deletion.snapshots.length : 1
+    if (fate === 'open') return 1
     // While the image is there its snapshots are its data: its own delete was refused, or never sent.
-    if (deletion.leftoverOf && (await hasFailed({ ...deletion, ...deletion.leftoverOf }, ports))) {
-      await deleteLeftover(deletion, observed, ports)
-      return 1
-    }
     await ports.runs.removeDeletion(deletion)
     return 0
   }
@@ -94,8 +104,8 @@ async function carryOut(deletion: Deletion, objection: Objection, cloud: Cloud, 
   } catch (error) {
     if (!hasCode(error)) throw error
     ports.log.warn(`not deleted: ${error.message}`, { ...fields, code: error.code, requestId: error.requestId })
-    // After any other error the image may be gone all the same: then the record is all that names its snapshots.
-    if (hasCode(error, 'FORBIDDEN', 'CONFLICT') && isRecorded(deletion)) await ports.runs.removeDeletion(deletion)
+    // After any other error the image may be gone all the same: then the record is all that names its snapshots. And a leftover is named by nothing else.
+    if (hasCode(error, 'FORBIDDEN', 'CONFLICT') && isRecorded(deletion) && !deletion.leftoverOf) await ports.runs.removeDeletion(deletion)
     return false
   }
   for (const snapshot of deletion.snapshots) await deleteSnapshot(snapshot, fields, cloud, ports)
@@ -107,11 +117,12 @@ function isRecorded({ snapshots, leftoverOf }: Deletion): boolean {
   return snapshots.length > 0 || leftoverOf !== undefined
 }
 
-/** A run that is in flight or good under this very claim has use for what its attempt made. */
-export async function hasFailed({ server, schedule, period, runId }: RunKey & { readonly runId: string }, ports: Ports): Promise<boolean> {
+/** What became of an attempt: only of one that has failed for good may anything be deleted. */
+export async function fateOf({ server, schedule, period, runId }: RunKey & { readonly runId: string }, ports: Ports): Promise<'failed' | 'open' | 'good'> {
   const key = { server, schedule, period }
   const run = (await ports.runs.get([key])).get(runKeyText(key))
-  return run === undefined || run.runId !== runId || run.status === 'failed' || run.status === 'missed'
+  if (run?.runId !== runId || run.status === 'failed' || run.status === 'missed') return 'failed'
+  return run.status === 'good' ? 'good' : 'open'
 }
 
 function fieldsOf({ cloud, server, schedule, image }: Deletion) {

@@ -191,7 +191,7 @@ async function tellOfTrouble(runs: readonly Run[], problem: Problem, parsed: rea
 
 /** Goes on with deletions, and cleans up after failed attempts. */
 async function cleanUp(deletions: readonly Deletion[], sweeps: readonly Sweep[], observed: Observation, { tick, ports, summary }: Invocation): Promise<void> {
-  if (ports.dryRun) return
+  if (ports.dryRun || ports.maxDeletes === 0) return
   const statuses = deletions.some(({ snapshots }) => snapshots.length > 0) ? await observed.statuses() : new Map<string, string>()
   const steps = [
     ...(statuses ? deletions.map((deletion) => ({ of: deletion, take: () => finishDeletion(deletion, statuses, observed, ports) })) : []),
@@ -202,7 +202,7 @@ async function cleanUp(deletions: readonly Deletion[], sweeps: readonly Sweep[],
     try {
       summary.left += await take()
     } catch (error) {
-      ports.log.error('a deletion was not finished', { cloud, server, schedule, error })
+      ports.log.error('a deletion or a sweep was not finished', { cloud, server, schedule, error })
       if (!hasCode(error)) summary.faults += 1
     }
   }

@@ -54,12 +54,15 @@ export async function removeExcess(name: string, evidence: Evidence, observed: O
     return true
   }
   const limit = pLimit(concurrentPools)
-  const finished = await Promise.all(plans.map((plan) => limit(() => carryOut(plan, observed, invocation))))
-  if (summary.capped > 0) {
-    ports.log.warn(`${summary.capped} images beyond retention are left for the next tick: MAX_DELETES allows ${ports.maxDeletes} deletions in one cloud and invocation`, { cloud: name })
-    ports.metrics.count('DeletionsCapped', summary.capped)
+  const outcomes = await Promise.all(plans.map((each) => limit(() => carryOut(each, observed, invocation))))
+  const capped = outcomes.reduce((sum, outcome) => sum + outcome.capped, 0)
+  summary.capped += capped
+  if (capped > 0) {
+    ports.log.warn(`${capped} images beyond retention are left for the next tick: MAX_DELETES allows ${ports.maxDeletes} deletions in one cloud and invocation`, { cloud: name })
+    ports.metrics.count('DeletionsCapped', capped)
   }
-  return finished.every(Boolean)
+  // Where nothing may be deleted at all, there is nothing to come back for before the next day.
+  return outcomes.every(({ finished }) => finished) && (capped === 0 || ports.maxDeletes === 0)
 }
 
 /** Nothing of such a plan can be trusted, and only people can help: it is a fault of this program, or of a cloud that lies. */
@@ -70,7 +73,13 @@ function refuse(cloud: string, broken: readonly string[], ports: Ports): void {
   ports.metrics.count('PlansRefused', 1)
 }
 
-async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, { tick, ports, summary }: Removing): Promise<boolean> {
+/** `finished`: each deletion was tried, but for those that are `capped`. */
+interface Outcome {
+  readonly finished: boolean
+  readonly capped: number
+}
+
+async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, { tick, ports, summary }: Removing): Promise<Outcome> {
   const fields = { cloud: plan.cloud, server: plan.server, schedule: plan.schedule }
   const objection = (listed: Image): Objection => (image) => {
     if (image.protected) return 'it was protected a moment ago'
@@ -83,11 +92,8 @@ async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, 
   const deleted: Image[] = []
   try {
     for (const [i, { image, reason, snapshots }] of plan.remove.entries()) {
-      if (tick.timeLeftMs() < reserveMs) return false
-      if (!allowance.take()) {
-        summary.capped += plan.remove.length - i
-        return false
-      }
+      if (tick.timeLeftMs() < reserveMs) return { finished: false, capped: 0 }
+      if (!allowance.take()) return { finished: true, capped: plan.remove.length - i }
       if (ports.dryRun) {
         summary.planned += 1
         ports.log.info(`dry run: would delete ${image.name}: ${reason}`, { ...fields, image: image.id })
@@ -99,10 +105,11 @@ async function carryOut(plan: RetentionPlan, { cloud, allowance }: Observation, 
   } catch (error) {
     ports.log.error('pruning was not finished', { ...fields, error })
     summary.faults += 1
+    return { finished: false, capped: 0 }
   } finally {
     report(plan, deleted, { ports, summary })
   }
-  return true
+  return { finished: true, capped: 0 }
 }
 
 /** In what retention goes by. */

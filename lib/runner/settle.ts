@@ -1,4 +1,4 @@
-import type { Problem } from '../model/errors.ts'
+import { hasCode, type Problem } from '../model/errors.ts'
 import { marks, sealTag, volumeSnapshots, type Image } from '../model/image.ts'
 import type { Deletion, Run } from '../model/run.ts'
 import { retryAt } from '../planner/due.ts'
@@ -96,21 +96,23 @@ async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'faile
   const { problem, leftover } = decision
   const { image: _image, ...rest } = run
   const again = retryAt(run.attempt, problem.code, tick.now)
-  const deletion = leftover && deletionOf(run, leftover, observed, ports)
+  const deletion = leftover && (await deletionOf(run, leftover, observed, ports))
   if (deletion) await ports.runs.putDeletion(deletion)
   else if (problem.code === 'ANSWER_LOST' || (problem.code === 'IMAGE_GONE' && run.volumes.length > 0)) await ports.runs.putSweep(sweepOf(run, false))
   // Nothing is deleted of a run that another invocation has found good meanwhile.
   if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
   ports.log.warn(problem.message, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
   ports.events.publish({ type: 'Scheduled Image Failed', ...subjectOf(run), reason: problem })
-  if (deletion) await deleteLeftover(deletion, observed, ports)
+  // The run is settled; what cannot be deleted now is for the next tick.
+  if (deletion) await deleteLeftover(deletion, observed, ports).catch((error: unknown) => { if (!hasCode(error)) throw error })
   const next = again < run.until ? again : run.until
   return { outcome: 'failed', change: { problem: problem.message, next: next.toISOString() } }
 }
 
-function deletionOf(run: Run, leftover: Image, { images }: Observation, ports: Ports): Deletion {
+async function deletionOf(run: Run, leftover: Image, { images, everyImage }: Observation, ports: Ports): Promise<Deletion> {
   const { cloud, server, schedule, period, runId } = run
-  const snapshots = ownSnapshots(leftover, countReferences(images.values()))
+  const others = volumeSnapshots(leftover).kind === 'snapshots' ? await everyImage() : []
+  const snapshots = ownSnapshots(leftover, countReferences([...images.values(), ...others]))
   return { cloud, server, schedule, image: leftover.id, snapshots, startedAt: ports.clock(), leftoverOf: { period, runId } }
 }
 

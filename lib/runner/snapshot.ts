@@ -4,10 +4,11 @@ import type { Image } from '../model/image.ts'
 import { runKeyText, type RunKey } from '../model/run.ts'
 import { invalidSentence, type Cadence, type InvalidSchedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
-import { decideDue, turnsAt, type Decision } from '../planner/due.ts'
+import { busySince, decideDue, turnsAt, type Decision } from '../planner/due.ts'
 import type { Turn } from '../planner/calendar.ts'
 import { stuckAfterMs } from '../planner/follow-up.ts'
 import { findForgotten, isForgotten, recoveredRun, rememberedOf } from '../planner/recovery.ts'
+import { isImageOf } from '../planner/ownership.ts'
 import { indexServers, refusalOf, selectServer } from '../planner/selection.ts'
 import { listMarked } from './observation.ts'
 import type { Cloud, Ports, Tick } from './ports.ts'
@@ -159,27 +160,27 @@ async function resolve(candidates: readonly Candidate[], cloud: string, servers:
     const { item, decision } = candidate
     const server = selectServer(item.schedule.server, index, cloud)
     if ('code' in server) startable.push(...refused(candidate, server, 'server', invocation))
-    else if (decision && server.id === item.server) startable.push(startableOf(item, decision, server))
+    else if (decision && server.id === item.server) startable.push(startableOf(item, decision, server, invocation))
     else undecided.push({ ...item, server: server.id })
   }
   for (const { item, decision } of await decide(undecided, invocation)) {
     const server = index.byId.get(item.server!)!
-    if (decision.kind === 'due') startable.push(startableOf(item, decision, server))
+    if (decision.kind === 'due') startable.push(startableOf(item, decision, server, invocation))
     else await leave(item, decision, invocation)
   }
   return startable
 }
 
-function startableOf(item: Item, decision: Due, server: Server): Startable {
-  return { item, decision, server, refusal: refusalOf(server, decision.attempt, decision.after?.problem) }
+function startableOf(item: Item, decision: Due, server: Server, { ports }: Invocation): Startable {
+  return { item, decision, server, refusal: refusalOf(server, busySince(decision.after), ports.clock()) }
 }
 
 /**
  * Leaves out the runs that have their image although the runs table does not know it, and writes them down anew. The cloud's
- * images are listed only when an item remembers more than the table.
+ * images are listed only when an item remembers more than the table, or when the answer to the attempt before was lost.
  */
 async function withoutForgotten(name: string, due: readonly Startable[], cloud: Cloud, { ports, summary }: Invocation): Promise<Startable[]> {
-  const isSuspect = ({ item, decision, server }: Startable) => isForgotten(item.schedule, server.id, decision.turn, decision.after)
+  const isSuspect = ({ item, decision, server }: Startable) => decision.after?.problem?.code === 'ANSWER_LOST' || isForgotten(item.schedule, server.id, decision.turn, decision.after)
   if (!due.some(isSuspect)) return [...due]
   let images: Image[]
   try {
@@ -194,7 +195,18 @@ async function withoutForgotten(name: string, due: readonly Startable[], cloud: 
   const left: Startable[] = []
   for (const startable of due) {
     const { item, decision, server } = startable
-    const image = isSuspect(startable) ? findForgotten(item.schedule, server, decision.turn, images, cloud.project) : undefined
+    const after = decision.after?.problem?.code === 'ANSWER_LOST' ? decision.after : undefined
+    // Prune may have died each time since it came.
+    const late = after && images.find((image) => isImageOf(after, image, cloud.project))
+    if (after && late) {
+      const { problem: _problem, retryAt: _retryAt, ...rest } = after
+      summary.recovered += 1
+      item.change.next = decision.until.toISOString()
+      ports.log.info('the image of an attempt that was given up is there after all', { ...fieldsOf(after), image: late.id })
+      if (!ports.dryRun) await ports.runs.advance(after, { ...rest, status: 'saving', image: late.id })
+      continue
+    }
+    const image = isSuspect(startable) ? findForgotten(item.schedule, server, decision.turn, images, cloud.project, decision.after) : undefined
     if (!image) {
       left.push(startable)
       continue

@@ -3,7 +3,7 @@ import type { Run } from '../model/run.ts'
 import type { Schedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import type { Turn } from '../planner/calendar.ts'
-import { retryAt, type Decision } from '../planner/due.ts'
+import { busySince, retryAt, type Decision } from '../planner/due.ts'
 import { mayLeaveBehind } from '../planner/follow-up.ts'
 import { imageMetadata, imageName } from '../planner/naming.ts'
 import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
@@ -79,6 +79,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
     return
   }
   const at = ports.clock()
+  const since = busySince(decision.after)
   const claimed: Run = {
     cloud: schedule.cloud, server: server.id, serverName: server.name, schedule: schedule.key, period,
     status: 'starting', runId: ports.newId(), attempt: decision.attempt,
@@ -86,6 +87,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
     startedAt: at, leaseUntil: new Date(at.getTime() + leaseMs),
     volumes: [...server.volumes], imageName: imageName(schedule, { server: server.name, period, at }),
     ...(decision.after?.problem && { problem: decision.after.problem }),
+    ...(since && { busySince: since }),
   }
   if (ports.dryRun) {
     summary.planned += 1

@@ -272,7 +272,7 @@ describe('what a failed attempt left behind', () => {
   const leftover: Deletion = {
     cloud: 'default', server: web1, schedule: 'daily/web-1', image: id(1), snapshots: [], startedAt: day(21), leftoverOf: { period: '2026-11-21', runId: 'run-1' },
   }
-  const objection = (one: Image, known?: ReadonlyMap<string, string>, deletion = leftover) => leftoverObjection(one, deletion, project, known)
+  const objection = (one: Image, known: ReadonlyMap<string, string> = new Map(), deletion = leftover) => leftoverObjection(one, deletion, project, known)
   const { leftoverOf: _leftoverOf, ...ordinary } = leftover
 
   test.each<[sentence: string, image: Image, known?: ReadonlyMap<string, string>]>([
@@ -296,7 +296,7 @@ describe('what a failed attempt left behind', () => {
     ['an image that has its data after all', image(), 'it can be restored after all'],
     ['an image whose volume snapshots are all there after all', image({ size: 0, properties: mapping(id(101)) }), 'it can be restored after all', statuses([101, 'available'])],
     ['an active image one of whose volume snapshots is not listed', image({ size: 0, properties: mapping(id(101), id(102)) }), `its volume snapshot ${id(102)} is not listed, which proves nothing`, statuses([101, 'error'])],
-    ['an active image whose volume snapshots are not known', image({ size: 0, properties: mapping(id(101)) }), 'the state of its volume snapshots is not known'],
+    ['an image that is sealed', image({ size: 0, properties: { [marks.seal]: id(1) } }), 'it is sealed'],
   ])('stays: %s', (_sentence, one, reason, known) => {
     expect(objection(one, known)).toBe(reason)
   })

@@ -87,10 +87,12 @@ test('MAX_DELETES counts for all servers of a cloud together', async () => {
   expect(await serviceIn(world, { MAX_DELETES: '1' }).pruneAt(day(2, '01:15:00'))).toMatchObject({ deleted: 1, capped: 2 })
 })
 
-test('MAX_DELETES=0 deletes nothing', async () => {
+test('MAX_DELETES=0 deletes nothing, and looks again the next day', async () => {
   const server = await fiveInExcess()
   const none = serviceIn(fixture.world, { MAX_DELETES: '0' })
-  for (const time of ['01:15:00', '01:30:00']) expect(await none.pruneAt(day(6, time))).toMatchObject({ deleted: 0, capped: 5 })
+  expect(await none.pruneAt(day(6, '01:15:00'))).toMatchObject({ deleted: 0, capped: 5 })
+  expect(await none.pruneAt(day(6, '01:30:00'))).toMatchObject({ deleted: 0, clouds: 0 })
+  expect(await none.pruneAt(day(7, '01:15:00'))).toMatchObject({ deleted: 0, capped: 5 })
   expect(periodsOf(server)).toEqual(['01', '02', '03', '04', '05', '06'])
 })
 

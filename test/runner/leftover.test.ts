@@ -3,6 +3,7 @@ import { personIn } from '../../demo/person.ts'
 import { mapping } from '../support/builders.ts'
 import { useWorld } from '../support/fixture.ts'
 import { day, enable, imagesOf, runDays, scheduled, stateOf } from '../support/scene.ts'
+import { serviceIn } from '../support/service.ts'
 
 const fixture = useWorld({ quotas: { imageQuota: 5 } })
 
@@ -162,6 +163,23 @@ test.each([['web-1', false], ['db-1', true]])('case 27: an image that turns up a
   expect(await stateOf(world, name)).not.toHaveProperty('problem')
 })
 
+test('an image that turned up is looked for before it is asked for again, though every prune since has died', async () => {
+  const { world, service } = fixture
+  const { openstack } = world
+  await scheduled(world, 'db-1', { volumeBacked: true })
+  await enable(service)
+  openstack.fault({ service: 'compute', method: 'POST', body: /createImage/, times: 1, then: 'lose-answer' })
+  const show = hideImages()
+  await at('01:00')
+  await at('01:15')
+  show()
+  await service.snapshotAt('daily', day(1, '01:45:00'))
+  for (const time of ['02:00', '02:15']) await at(time)
+  expect(askedForImages()).toBe(1)
+  expect(openstack.images().filter((image) => image.name?.startsWith('Daily-'))).toMatchObject([{ status: 'active', tags: ['scheduled-images'] }])
+  expect(openstack.snapshots()).toHaveLength(1)
+})
+
 test('an image that turns up when another attempt has taken its place is told of once, and left alone', async () => {
   const { world, service } = fixture
   const { openstack } = world
@@ -217,4 +235,37 @@ test('an attempt that failed for an image that a person has deactivated is told 
   expect(service.lines.filter(({ message }) => message.includes('is there after all'))).toEqual([])
   expect(world.aws.events.filter(({ type }) => type === 'Scheduled Image Failed')).toHaveLength(1)
   expect(imagesOf(world, id).filter(({ status }) => status === 'active')).toHaveLength(1)
+})
+
+test('a volume snapshot of a failed attempt that another image names stays with that image', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'db-1', { volumeBacked: true, dataVolumes: 1 })
+  await enable(service)
+  await service.snapshotAt('daily', day(1))
+  world.openstack.addImage(world.project, { name: 'copy', properties: { block_device_mapping: imagesOf(world, id)[0]!.properties['block_device_mapping']! } })
+  world.setClock(day(1, '01:10:00'))
+  world.openstack.setSnapshot(world.openstack.snapshots()[1]!.id, { status: 'error' })
+  for (const time of ['01:15:00', '01:30:00']) await service.pruneAt(day(1, time))
+  expect([imagesOf(world, id).length, world.openstack.snapshots().length]).toEqual([0, 2])
+})
+
+test('a leftover whose deletion is refused is tried again', async () => {
+  const { world, service } = fixture
+  const { id, volumeIds } = await scheduled(world, 'db-1', { volumeBacked: true })
+  await enable(service)
+  world.openstack.setVolume(volumeIds[0]!, { metadata: { lab_fail: 'snapshot' } })
+  await service.snapshotAt('daily', day(1))
+  world.openstack.fault({ service: 'image', method: 'DELETE', times: 1, then: { status: 403 } })
+  for (const time of ['01:15:00', '01:30:00', '01:45:00']) await service.pruneAt(day(1, time))
+  expect([imagesOf(world, id).length, world.openstack.snapshots().length, (await recordsOf('deletion')).length]).toEqual([0, 0, 0])
+})
+
+test('MAX_DELETES=0 keeps what a failed attempt left in Cinder as well', async () => {
+  const { world, service } = fixture
+  await scheduled(world, 'db-1', { volumeBacked: true })
+  await enable(service)
+  fillQuota()
+  await service.snapshotAt('daily', day(1))
+  for (const time of ['01:15:00', '01:30:00']) await serviceIn(world, { MAX_DELETES: '0' }).pruneAt(day(1, time))
+  expect(world.openstack.snapshots()).toHaveLength(1)
 })

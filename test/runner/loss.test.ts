@@ -136,3 +136,29 @@ test('an item that was not shown what became of its run, since an invocation end
     expect(await stateOf(world, 'srv')).toEqual(shown)
   }
 })
+
+test('a sealed image whose volume snapshot broke stays when its run is recovered, with the volume snapshots that it has', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'db-1', { volumeBacked: true, dataVolumes: 1 })
+  await enable(service)
+  await runDays(service, 1, 1)
+  const sealed = imagesOf(world, id)[0]!
+  const [broken, healthy] = world.openstack.snapshots()
+  world.openstack.setSnapshot(broken!.id, { status: 'error' })
+  await world.restoreRuns([])
+  for (const time of ['03:00:00', '03:15:00', '03:30:00']) await service.tickAt(day(1, time))
+  expect(imagesOf(world, id).map((image) => image.id)).toContain(sealed.id)
+  expect(world.openstack.snapshots().map((snapshot) => snapshot.id)).toContain(healthy!.id)
+})
+
+test('a recovered run whose image is not good is told of once, and another image is made', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1')
+  await enable(service)
+  await runDays(service, 1, 1)
+  await personIn(world).image('POST', `${imagesOf(world, id)[0]!.id}/actions/deactivate`)
+  await world.restoreRuns([])
+  for (const time of ['02:00:00', '02:15:00', '02:30:00', '02:45:00', '03:00:00']) await service.tickAt(day(1, time))
+  expect(service.lines.filter(({ message }) => message.startsWith('the runs table has forgotten'))).toHaveLength(1)
+  expect(imagesOf(world, id).map(({ status }) => status)).toEqual(['deactivated', 'active'])
+})

@@ -277,3 +277,15 @@ test('a volume snapshot that an image without our mark names, by whatever hand, 
   await runDays(service, 2, 2)
   expect(world.openstack.snapshots().map((one) => one.id)).toContain(snapshot!.id)
 })
+
+test('an image that a person hides before it is settled takes no place', async () => {
+  const { world, service } = fixture
+  const { id } = await scheduled(world, 'web-1', {}, { retention: 2 })
+  await enable(service)
+  await runDays(service, 1, 2)
+  await service.snapshotAt('daily', day(3))
+  world.setClock(day(3, '01:10:00'))
+  await personIn(world).image('PATCH', imagesOf(world, id).at(-1)!.id, [{ op: 'replace', path: '/os_hidden', value: true }])
+  await service.pruneAt(day(3, '01:15:00'))
+  expect(periodsOf(id)).toEqual(['01', '02', '03'])
+})
