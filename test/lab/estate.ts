@@ -1,4 +1,4 @@
-import type { CloudUnderTest, Json } from '../contract/harness.ts'
+import type { BootOptions, CloudUnderTest, Json } from '../contract/harness.ts'
 import { createdBy, marks } from '../../lib/model/image.ts'
 
 /** A server that has a schedule. */
@@ -33,19 +33,22 @@ export class Estate {
   /** Boots a server of each kind that OpenStack treats differently. */
   async build(): Promise<void> {
     const slow = this.#cloud.knobs ? { lab_upload: '2' } : {}
-    await this.#add('plain', {})
-    await this.#add('slow', { metadata: slow })
-    await this.#add('volume', { volumeBacked: true })
-    await this.#add('volumes', { volumeBacked: true, dataVolumes: 1 })
-    const off = await this.#add('off', {})
-    await (await this.#cloud.api()).action(off, { 'os-stop': null })
-    await this.#cloud.untilServer(off, 'SHUTOFF')
+    const kinds: readonly (BootOptions & { readonly label: string })[] = [
+      { label: 'plain' },
+      { label: 'slow', metadata: slow },
+      { label: 'off' },
+      { label: 'volume', volumeBacked: true },
+      { label: 'volumes', volumeBacked: true, dataVolumes: 1 },
+    ]
+    this.servers.push(...(await Promise.all(kinds.map((kind) => this.#boot(kind)))))
+    const off = this.servers.find(({ label }) => label === 'off')!
+    await (await this.#cloud.api()).action(off.id, { 'os-stop': null })
+    await this.#cloud.untilServer(off.id, 'SHUTOFF')
   }
 
-  async #add(label: string, options: Parameters<CloudUnderTest['boot']>[0]): Promise<string> {
-    const id = await this.#cloud.boot({ ...options, label })
-    this.servers.push({ id, label, volumes: await this.#volumesOf(id) })
-    return id
+  async #boot(options: BootOptions & { readonly label: string }): Promise<Scheduled> {
+    const id = await this.#cloud.boot(options)
+    return { id, label: options.label, volumes: await this.#volumesOf(id) }
   }
 
   /**

@@ -24,7 +24,7 @@ const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '200' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e6)) },
-    services: { type: 'string', default: existsSync(labScript) ? labScript : '' },
+    services: { type: 'string', default: process.env['OS_TEST_SERVICES'] ?? (existsSync(labScript) ? labScript : '') },
     keep: { type: 'boolean', default: false },
   },
 })
