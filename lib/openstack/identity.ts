@@ -29,8 +29,10 @@ const tokenSchema = z.object({
  * @see https://docs.openstack.org/api-ref/identity/v3/#authentication-and-token-management
  */
 export async function issueToken(config: CloudConfig, transport: Transport): Promise<Token> {
+  const { credentials } = config
+  const secrets = [credentials.kind === 'password' ? credentials.password : credentials.secret]
   const answer = await transport
-    .send({ method: 'POST', url: `${config.authUrl}/auth/tokens`, body: { auth: authOf(config) }, repeatable: true, secrets: [config.credentials.kind === 'password' ? config.credentials.password : config.credentials.secret], what: 'Asking Keystone for a token' })
+    .send({ method: 'POST', url: `${config.authUrl}/auth/tokens`, body: { auth: authOf(config) }, repeatable: true, secrets, what: 'Asking Keystone for a token' })
     .catch((error: unknown) => {
       throw refusal(config, error)
     })
