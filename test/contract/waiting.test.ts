@@ -87,7 +87,11 @@ describe.skipIf(!cloud.knobs)('images that do not come', () => {
     await cloud.until(() => service.prune(1), ({ waiting }) => waiting === 0)
     expect((await cloud.server(stuck))['OS-EXT-STS:task_state']).toBe('image_snapshot')
     expect(await service.snapshot(2)).toMatchObject({ started: 1, busy: 1, failed: 0, faults: 0 })
-    for (const at of ['01:15', '01:30', '01:45']) expect(await service.snapshot(2, at)).toMatchObject({ busy: 1, failed: 0, faults: 0 })
+    for (const at of ['01:15', '01:30', '01:45']) {
+      service.later(0.25)
+      expect(await service.snapshot(2, at)).toMatchObject({ busy: 1, failed: 0, faults: 0 })
+    }
+    service.later(0.25)
     expect(await service.snapshot(2, '02:00')).toMatchObject({ busy: 0, failed: 1, faults: 0 })
     expect((await service.state('stuck')).problem).toMatch(/\(image_snapshot\).* a cloud administrator has to reset its state/)
     await service.good(2, 'web')
