@@ -93,7 +93,7 @@ export async function report(world: World, story: Story, { lines, ...observed }:
 }
 
 function scheduleReport(schedule: Schedule, world: World, lines: readonly Line[]) {
-  const { key, retention, state } = schedule
+  const { key, keep: { last: retention }, state } = schedule
   const ours = lines.filter(({ fields }) => fields.schedule === key)
   const kept = imagesOf(schedule, world).toReversed().map((image) => ({
     id: image.id,
@@ -150,7 +150,7 @@ function brokenPromises(schedule: Schedule, server: string, world: World, { from
   const counted = images.filter((image) => image.status === 'active' && !image.protected && snapshotsOf(image).every((id) => available.has(id)))
   const events = eventsOf(schedule, world)
   const good = events.filter(({ type }) => type === 'Scheduled Image Good')
-  const expected = Math.min(schedule.retention, good.length - images.filter((image) => image.protected).length)
+  const expected = Math.min(schedule.keep.last, good.length - images.filter((image) => image.protected).length)
   if (counted.length !== expected) broken.push(`${schedule.key} has ${counted.length} good images and should have ${expected}.`)
 
   const spread = spreadOf(schedule, server)

@@ -51,7 +51,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
     }
     const counted = (survivors.get(plan.server) ?? []).filter((image) => isOfPool(image, schedule, evidence)).toSorted(byAge)
     // With the oldest of the newest `retention` survivors known, one comparison tells how many are newer than an image.
-    const limit = counted.at(-schedule.retention)
+    const limit = counted.at(-schedule.keep.last)
     let previous: Image | undefined
     for (const { image, snapshots } of plan.remove) {
       const seen = listed.get(image.id)
@@ -66,7 +66,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
       if (seen.properties['instance_uuid'] !== plan.server) fault('is of another server')
       if (!isOfPool(seen, schedule, evidence)) fault('is of a schedule that this one does not stand for')
       if (!isRestorable(seen, evidence.statuses)) fault('is not known to be good')
-      if (limit === undefined || byAge(limit, seen) <= 0) fault(`has fewer than ${schedule.retention} newer good images that stay`)
+      if (limit === undefined || byAge(limit, seen) <= 0) fault(`has fewer than ${schedule.keep.last} newer good images that stay`)
       if (previous && byAge(previous, seen) >= 0) fault('is not to be deleted oldest first')
       for (const id of snapshots) {
         const users = claimants.get(id)

@@ -67,8 +67,8 @@ export function planRetention(
     cloud: schedule.cloud,
     server,
     schedule: schedule.key,
-    retention: schedule.retention,
-    ...splitPool(pool, schedule.retention, statuses, references),
+    retention: schedule.keep.last,
+    ...splitPool(pool, schedule.keep.last, statuses, references),
   }))
 }
 

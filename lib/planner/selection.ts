@@ -8,7 +8,7 @@ import type { ServerReference } from '../model/schedule.ts'
  * The listing is matched here, exactly, and never by Nova: its `name` filter is an unanchored, case-insensitive regular
  * expression, and it ignores filters that it does not know (lab finding, §7).
  */
-export function selectServer(reference: ServerReference, servers: ServerIndex, cloud: string): Server | Problem {
+export function selectServer(reference: Exclude<ServerReference, { readonly selector: unknown }>, servers: ServerIndex, cloud: string): Server | Problem {
   if ('id' in reference) {
     const server = servers.byId.get(reference.id)
     if (server) return server

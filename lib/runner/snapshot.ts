@@ -158,6 +158,7 @@ async function resolve(candidates: readonly Candidate[], cloud: string, servers:
   const undecided: Item[] = []
   for (const candidate of candidates) {
     const { item, decision } = candidate
+    if ('selector' in item.schedule.server) continue
     const server = selectServer(item.schedule.server, index, cloud)
     if ('code' in server) startable.push(...refused(candidate, server, 'server', invocation))
     else if (decision && server.id === item.server) startable.push(startableOf(item, decision, server, invocation))

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { marks, type Image } from '../../lib/model/image.ts'
+import { keepLast } from '../../lib/model/keep.ts'
 import type { Deletion } from '../../lib/model/run.ts'
 import type { Schedule } from '../../lib/model/schedule.ts'
 import { brokenLaws, leftoverObjection, type Evidence } from '../../lib/planner/gate.ts'
@@ -264,7 +265,7 @@ const corruptions: Record<string, Corruption> = {
   'a retention that was raised meanwhile': (given, which) => {
     const key = pick(given.plans.filter(({ remove }) => remove.length > 0), which)?.schedule
     if (key === undefined) return undefined
-    return { ...given, evidence: { ...given.evidence, schedules: given.evidence.schedules.map((one) => (one.key === key ? { ...one, retention: 26 } : one)) } }
+    return { ...given, evidence: { ...given.evidence, schedules: given.evidence.schedules.map((one) => (one.key === key ? { ...one, keep: keepLast(26) } : one)) } }
   },
 }
 
