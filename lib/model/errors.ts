@@ -30,6 +30,7 @@ export type ErrorCode =
   | 'SERVER_BUSY'
   | 'SERVER_STUCK'
   | 'SERVER_STATE'
+  | 'SERVER_LOCKED'
   | 'QUOTA_IMAGES'
   | 'QUOTA_VOLUME_SNAPSHOTS'
   // an image that did not become good

@@ -31,6 +31,8 @@ export interface Image {
   /** Whole seconds: several images of one server can share one. */
   readonly createdAt: Date
   readonly protected: boolean
+  /** `private` `shared` `public` `community`; only a `shared` one takes members. */
+  readonly visibility: string
   /** Left out of listings, unless they ask for hidden ones. */
   readonly hidden: boolean
   /** Bytes; null while there are none, 0 for a volume-backed server's image. */
@@ -57,6 +59,15 @@ export interface VolumeSnapshot {
   readonly volume: string
   /** `available`, `creating`, `error`, … */
   readonly status: string
+}
+
+/** A Cinder volume, as far as a server's image can be read from it. */
+export interface Volume {
+  readonly id: string
+  /** Whether it was made from an image, or from another volume that was. */
+  readonly bootable: boolean
+  /** What Cinder kept of that image: its properties, and `image_id`, `image_name`, `size` and the like. Empty without one. */
+  readonly imageMetadata: Readonly<Record<string, string>>
 }
 
 const uuid = z.guid()

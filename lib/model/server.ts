@@ -10,4 +10,11 @@ export interface Server {
   readonly taskState: string | null
   /** The ids of the attached Cinder volumes, the root volume's among them. */
   readonly volumes: readonly string[]
+  /** undefined on a cloud that shows none: one before OpenStack Newton. */
+  readonly tags: readonly string[] | undefined
+  readonly metadata: Readonly<Record<string, string>>
+  /** What Nova calls the hypervisor that the server is on: the same for two servers of a project on one host. undefined while it is on none. */
+  readonly host: string | undefined
+  /** The id of the image that it was booted from or rebuilt to, which may be gone since. undefined for most servers that boot from a volume. */
+  readonly image: string | undefined
 }

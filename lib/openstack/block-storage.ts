@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import type { VolumeSnapshot } from '../model/image.ts'
+import type { Volume, VolumeSnapshot } from '../model/image.ts'
+import { parseAnswer } from './answer.ts'
 import { linksSchema, nextOf, readPages } from './pages.ts'
 import type { Session } from './session.ts'
 
@@ -9,6 +10,23 @@ const snapshotSchema = z
 const snapshotsSchema = z
   .object({ snapshots: z.array(snapshotSchema), snapshots_links: linksSchema })
   .transform(({ snapshots, snapshots_links }) => ({ snapshots, next: nextOf(snapshots_links) }))
+
+const volumeSchema = z
+  .object({
+    volume: z.object({
+      id: z.guid(),
+      // Cinder writes "true" and "false".
+      bootable: z.union([z.boolean(), z.string()]),
+      volume_image_metadata: z.record(z.string(), z.unknown()).default({}),
+    }),
+  })
+  .transform(
+    ({ volume: { id, bootable, volume_image_metadata } }): Volume => ({
+      id,
+      bootable: String(bootable).toLowerCase() === 'true',
+      imageMetadata: Object.fromEntries(Object.entries(volume_image_metadata).filter((entry): entry is [string, string] => typeof entry[1] === 'string')),
+    }),
+  )
 
 /** Cinder v3, as far as volume-backed images need it. @see https://docs.openstack.org/api-ref/block-storage/v3/ */
 export class BlockStorage {
@@ -22,6 +40,13 @@ export class BlockStorage {
   async listSnapshots(): Promise<Map<string, VolumeSnapshot>> {
     const pages = await readPages(this.#session, 'block-storage', '/snapshots/detail?limit=1000', snapshotsSchema, 'Listing volume snapshots')
     return new Map(pages.flatMap(({ snapshots }) => snapshots).map((snapshot) => [snapshot.id, snapshot]))
+  }
+
+  /** `GET /volumes/{id}`. @returns undefined when Cinder answers 404. */
+  async getVolume(id: string): Promise<Volume | undefined> {
+    const what = `Looking up volume ${id}`
+    const answer = await this.#session.send('block-storage', `/volumes/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what })
+    return answer.status === 404 ? undefined : parseAnswer(answer, volumeSchema, what)
   }
 
   /** `GET /snapshots/{id}`. @returns false when Cinder answers 404. */

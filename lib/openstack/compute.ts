@@ -13,6 +13,11 @@ const serverSchema = z
     status: z.string(),
     'OS-EXT-STS:task_state': z.string().nullable(),
     'os-extended-volumes:volumes_attached': z.array(z.object({ id: z.string() })).default([]),
+    tags: z.array(z.string()).optional(),
+    metadata: z.record(z.string(), z.string()).default({}),
+    hostId: z.string().nullish(),
+    // Of a server that boots from a volume it is an empty string.
+    image: z.union([z.object({ id: z.string() }), z.literal('')]).nullish(),
   })
   .transform(
     (server): Server => ({
@@ -21,6 +26,10 @@ const serverSchema = z
       status: server.status.toUpperCase(),
       taskState: server['OS-EXT-STS:task_state'],
       volumes: server['os-extended-volumes:volumes_attached'].map(({ id }) => id),
+      tags: server.tags,
+      metadata: server.metadata,
+      host: server.hostId || undefined,
+      image: server.image ? server.image.id : undefined,
     }),
   )
 const serversSchema = z
@@ -29,6 +38,8 @@ const serversSchema = z
 const showSchema = z.object({ server: serverSchema })
 const imageIdSchema = z.object({ image_id: z.guid() })
 
+/** From this microversion on servers show their tags. */
+const tagsMicroversion = '2.26'
 /** From this microversion on the id of the new image is in the body; below it is in `Location` only (lab finding, §1). */
 const createImageMicroversion = '2.45'
 /** A busy Nova answers after 12 s, and a volume-backed server with many volumes later still (lab finding, §10). */
@@ -37,6 +48,8 @@ const createImageTimeoutMs = 120_000
 /** Nova, as far as snapshots need it. @see https://docs.openstack.org/api-ref/compute/ */
 export class Compute {
   readonly #session: Session
+  /** Assumed until the cloud refuses {@link tagsMicroversion}. */
+  #showsTags = true
 
   constructor(session: Session) {
     this.#session = session
@@ -48,14 +61,15 @@ export class Compute {
    * No filter is sent: Nova ignores those that it does not know, and matches names as regular expressions (lab finding, §7).
    */
   async listServers(): Promise<Server[]> {
-    const pages = await readPages(this.#session, 'compute', '/servers/detail?limit=1000', serversSchema, 'Listing servers')
+    const read = (headers: Headers) => readPages(this.#session, 'compute', '/servers/detail?limit=1000', serversSchema, 'Listing servers', headers)
+    const pages = await this.#withTags(read)
     return pages.flatMap(({ servers }) => servers)
   }
 
   /** `GET /servers/{id}`. @returns undefined when it does not exist. */
   async getServer(id: string): Promise<Server | undefined> {
     const what = `Looking up server ${id}`
-    const answer = await this.#session.send('compute', `/servers/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what })
+    const answer = await this.#withTags((headers) => this.#session.send('compute', `/servers/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what, headers }))
     return answer.status === 404 ? undefined : parseAnswer(answer, showSchema, what).server
   }
 
@@ -86,9 +100,51 @@ export class Compute {
       body: { createImage: { name, metadata } },
       timeoutMs: createImageTimeoutMs,
       what: `Asking for an image of server ${server}`,
-      ...(microversion && { headers: { 'OpenStack-API-Version': `compute ${microversion}` } }),
+      ...(microversion && { headers: speaking(microversion) }),
     })
   }
+
+  /**
+   * Asks for a server to be shut down, `POST /servers/{id}/action` with `os-stop`. It is `SHUTOFF` some time later, a minute if its guest takes so long.
+   *
+   * @throws ScheduledImagesError `SERVER_NOT_FOUND`, `SERVER_BUSY`, `SERVER_LOCKED`, or `SERVER_STATE`, for one that is stopped already as well. After
+   *   any other code it may be stopping all the same. It is not tried again here.
+   */
+  async stopServer(id: string): Promise<void> {
+    await this.#power(id, 'os-stop', 'stopped')
+  }
+
+  /** The same to start it: `os-start`. It is `ACTIVE` some time later, and its guest boots. */
+  async startServer(id: string): Promise<void> {
+    await this.#power(id, 'os-start', 'started')
+  }
+
+  async #power(id: string, action: 'os-stop' | 'os-start', done: string): Promise<void> {
+    const what = `Asking for server ${id} to be ${done}`
+    try {
+      await this.#session.send('compute', `/servers/${encodeURIComponent(id)}/action`, { method: 'POST', body: { [action]: null }, what })
+    } catch (error) {
+      throw error instanceof OpenStackError ? powerRefusal(id, done, error) : error
+    }
+  }
+
+  /** Sends a request that shows servers: with their tags, unless the cloud is too old for them, which is found out once. */
+  async #withTags<Result>(send: (headers: Headers) => Promise<Result>): Promise<Result> {
+    if (!this.#showsTags) return send({})
+    try {
+      return await send(speaking(tagsMicroversion))
+    } catch (error) {
+      if (!(error instanceof OpenStackError) || error.status !== 406) throw error
+      this.#showsTags = false
+      return send({})
+    }
+  }
+}
+
+type Headers = Readonly<Record<string, string>>
+
+function speaking(microversion: string): Headers {
+  return { 'OpenStack-API-Version': `compute ${microversion}` }
 }
 
 /**
@@ -134,4 +190,16 @@ function meaningOf(server: string, error: OpenStackError): [ErrorCode, string] {
     return ['ANSWER_LOST', `Nova may or may not have begun the image; it is looked for before it is asked for again. ${error.message}`]
   }
   return [error.code, error.message]
+}
+
+/** Makes of a refusal to stop or start a server what it means; any other error stays as it is. */
+function powerRefusal(server: string, done: string, error: OpenStackError): ScheduledImagesError {
+  const { status, answer } = error
+  const refusal = (code: ErrorCode, message: string) => new ScheduledImagesError(code, message, { cause: error, requestId: error.requestId })
+  if (status === 404) return refusal('SERVER_NOT_FOUND', `Server ${server} no longer exists; its images are kept.`)
+  if (status === 409 && answer.includes('task_state')) return refusal('SERVER_BUSY', `The server is busy, so it cannot be ${done}. Nova says: ${answer}`)
+  if (status === 409 && answer.includes('vm_state')) return refusal('SERVER_STATE', `The server is in a state in which it cannot be ${done}. Nova says: ${answer}`)
+  if (status === 409 && answer.includes('locked')) return refusal('SERVER_LOCKED', `The server is locked, so it cannot be ${done}. Unlock it, or set "consistency" to "live". Nova says: ${answer}`)
+  if (status === 500 && answer.includes('UnexpectedTaskStateError')) return refusal('SERVER_BUSY', `The server became busy at the same moment, so it cannot be ${done}.`)
+  return error
 }

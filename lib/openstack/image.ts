@@ -20,6 +20,7 @@ const imageSchema = z
     owner: z.string().nullish(),
     created_at: z.iso.datetime(),
     protected: z.boolean(),
+    visibility: z.string(),
     os_hidden: z.boolean().default(false),
     size: z.number().int().min(0).nullish(),
     tags: z.array(z.string()).default([]),
@@ -32,6 +33,7 @@ const imageSchema = z
       owner: image.owner ?? '',
       createdAt: new Date(image.created_at),
       protected: image.protected,
+      visibility: image.visibility,
       hidden: image.os_hidden,
       size: image.size ?? null,
       tags: image.tags,
@@ -40,6 +42,7 @@ const imageSchema = z
       ),
     }),
   )
+const jsonPatch = 'application/openstack-images-v2.1-json-patch'
 const imagesSchema = z.object({ images: z.array(imageSchema), next: z.string().optional() })
 
 /** How often a listing is begun anew when its marker was deleted meanwhile. */
@@ -97,8 +100,43 @@ export class ImageService {
     await this.#session.send('image', `/images/${encodeURIComponent(image.id)}`, {
       method: 'PATCH',
       body,
-      contentType: 'application/openstack-images-v2.1-json-patch',
+      contentType: jsonPatch,
       what: `Marking image ${image.id}`,
+    })
+  }
+
+  /** Makes an image `shared`, so that it can have members, or `private` again. Like {@link addMarks} it lasts on an `active` image only. */
+  async setVisibility(id: string, visibility: 'shared' | 'private'): Promise<void> {
+    await this.#session.send('image', `/images/${encodeURIComponent(id)}`, {
+      method: 'PATCH',
+      body: [{ op: 'replace', path: '/visibility', value: visibility }],
+      contentType: jsonPatch,
+      what: `Making image ${id} ${visibility}`,
+    })
+  }
+
+  /**
+   * Lets another project see and boot from an image, `POST /images/{id}/members`. That project finds it in its listings once it has accepted it.
+   * A project that is a member already stays one, accepted or not.
+   *
+   * @param project - An id. Glance does not ask whether there is such a project.
+   * @throws ScheduledImagesError `FORBIDDEN` for an image that is not `shared`.
+   */
+  async addMember(id: string, project: string): Promise<void> {
+    await this.#session.send('image', `/images/${encodeURIComponent(id)}/members`, {
+      method: 'POST',
+      body: { member: project },
+      expect: [409],
+      what: `Sharing image ${id} with project ${project}`,
+    })
+  }
+
+  /** `DELETE /images/{id}/members/{project}`; nothing happens when it is no member. What the project has booted from the image stays. */
+  async removeMember(id: string, project: string): Promise<void> {
+    await this.#session.send('image', `/images/${encodeURIComponent(id)}/members/${encodeURIComponent(project)}`, {
+      method: 'DELETE',
+      expect: [404],
+      what: `No longer sharing image ${id} with project ${project}`,
     })
   }
 

@@ -18,6 +18,7 @@ export function nextOf(links: z.output<typeof linksSchema>): string | undefined 
  * taken for deleted: it is complete, or it is an error.
  *
  * @param first - The path of the first page, after the service's URL.
+ * @param headers - Sent with the request for each page.
  * @throws ScheduledImagesError `ANSWER_INVALID` for pages that go in circles or lead elsewhere.
  */
 export async function readPages<Page extends { next?: string | undefined }>(
@@ -26,6 +27,7 @@ export async function readPages<Page extends { next?: string | undefined }>(
   first: string,
   schema: z.ZodType<Page>,
   what: string,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Page[]> {
   const pages: Page[] = []
   const visited = new Set<string>()
@@ -34,7 +36,7 @@ export async function readPages<Page extends { next?: string | undefined }>(
       throw new ScheduledImagesError('ANSWER_INVALID', `${what} does not end: page ${visited.size + 1} leads to one that was seen before.`)
     }
     visited.add(path)
-    const page: Page = await session.get(service, path, schema, { what })
+    const page: Page = await session.get(service, path, schema, { what, headers })
     pages.push(page)
     path = page.next === undefined ? undefined : nextPath(page.next, first, what)
   }

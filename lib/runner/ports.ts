@@ -1,4 +1,4 @@
-import type { Image, VolumeSnapshot } from '../model/image.ts'
+import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
 import type { Problem } from '../model/errors.ts'
 import type { Deletion, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleState } from '../model/schedule.ts'
@@ -16,6 +16,9 @@ export interface Cloud {
     /** @returns undefined when the server does not exist. */
     getServer(id: string): Promise<Server | undefined>
     createImage(server: string, name: string, metadata: Record<string, string>): Promise<{ image: string; requestId: string | undefined }>
+    /** Asks for it, and does not wait until the server is stopped. */
+    stopServer(id: string): Promise<void>
+    startServer(id: string): Promise<void>
   }
   readonly image: {
     /** Every visible image of that owner with these property values, or an error: never a part of them. Hidden ones only when asked for. */
@@ -23,12 +26,18 @@ export interface Cloud {
     getImage(id: string): Promise<Image | undefined>
     /** Adds properties and tags, and keeps the others. */
     addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<void>
+    setVisibility(id: string, visibility: 'shared' | 'private'): Promise<void>
+    /** A project that is a member already stays one. */
+    addMember(id: string, project: string): Promise<void>
+    removeMember(id: string, project: string): Promise<void>
     /** @returns false when it was gone already. */
     deleteImage(id: string): Promise<boolean>
   }
   readonly blockStorage: {
     /** Every snapshot of the project, by id; or an error. */
     listSnapshots(): Promise<Map<string, VolumeSnapshot>>
+    /** @returns undefined when the volume does not exist. */
+    getVolume(id: string): Promise<Volume | undefined>
     hasSnapshot(id: string): Promise<boolean>
     /** Accepts the deletion, which can still fail later. @returns false when it was gone already. */
     deleteSnapshot(id: string): Promise<boolean>

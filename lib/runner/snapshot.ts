@@ -232,7 +232,7 @@ function refused({ item, decision }: Candidate, problem: Problem, what: 'cloud' 
   if (decision && (what === 'cloud' || 'id' in schedule.server)) {
     const id = item.server!
     const name = (decision.after ?? decision.missed)?.serverName ?? id
-    return [{ item, decision, server: { id, name, status: 'UNKNOWN', taskState: null, volumes: [] }, refusal: problem }]
+    return [{ item, decision, server: { id, name, status: 'UNKNOWN', taskState: null, volumes: [], tags: undefined, metadata: {}, host: undefined, image: undefined }, refusal: problem }]
   }
   change.problem = problem.message
   change.next = undefined

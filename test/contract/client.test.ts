@@ -92,15 +92,51 @@ describe('entering a cloud', () => {
 
 describe('servers', () => {
   test('case 43, 61: a listing has every server, with its name, state and volumes', async () => {
-    const [plain, full] = await Promise.all([cloud.boot({ label: 'listed' }), cloud.boot({ label: 'full', volumeBacked: true, dataVolumes: 1 })])
+    const [plain, full] = await Promise.all([cloud.boot({ label: 'listed', metadata: { tier: 'web' } }), cloud.boot({ label: 'full', volumeBacked: true, dataVolumes: 1 })])
     const servers = new Map((await mine.compute.listServers()).map((server) => [server.id, server]))
-    expect(servers.get(plain)).toEqual({ id: plain, name: cloud.name('listed'), status: 'ACTIVE', taskState: null, volumes: [] })
-    expect(servers.get(full)).toMatchObject({ status: 'ACTIVE', volumes: [expect.any(String), expect.any(String)] })
+    expect(servers.get(plain)).toEqual({
+      id: plain, name: cloud.name('listed'), status: 'ACTIVE', taskState: null, volumes: [],
+      tags: [], metadata: { tier: 'web' }, host: expect.stringMatching(/^[0-9a-f]{56}$/) as unknown, image: cloud.baseImage,
+    })
+    expect(servers.get(full)).toMatchObject({ status: 'ACTIVE', volumes: [expect.any(String), expect.any(String)], metadata: {}, image: undefined })
     expect(await mine.compute.getServer(plain)).toEqual(servers.get(plain))
   })
 
   test('a server that does not exist is undefined', async () => {
     expect(await mine.compute.getServer('00000000-0000-4000-8000-000000000000')).toBeUndefined()
+  })
+})
+
+describe('stopping and starting', () => {
+  test('a server is stopped and started; what it is already is SERVER_STATE', async () => {
+    const server = await cloud.boot({ label: 'power' })
+    await expect(mine.compute.startServer(server)).rejects.toMatchObject({ code: 'SERVER_STATE', message: expect.stringMatching(/cannot be started\. Nova says: .* vm_state active/) as unknown })
+    await mine.compute.stopServer(server)
+    await cloud.untilServer(server, 'SHUTOFF')
+    await expect(mine.compute.stopServer(server)).rejects.toMatchObject({ code: 'SERVER_STATE', message: expect.stringMatching(/cannot be stopped\. Nova says: .* vm_state stopped/) as unknown })
+    await mine.compute.startServer(server)
+    await cloud.untilServer(server, 'ACTIVE')
+  })
+
+  test('a locked server is SERVER_LOCKED, with the remedy', async () => {
+    const server = await cloud.boot({ label: 'locked' })
+    const api = await cloud.api()
+    await api.action(server, { lock: null })
+    for (const change of [mine.compute.stopServer(server), mine.compute.startServer(server)]) {
+      await expect(change).rejects.toMatchObject({ code: 'SERVER_LOCKED', requestId: expect.stringMatching(/^req-/) as unknown, message: expect.stringContaining('Unlock it') as unknown })
+    }
+    await api.action(server, { unlock: null })
+    expect(await mine.compute.getServer(server)).toMatchObject({ status: 'ACTIVE', taskState: null })
+  })
+
+  test('a server whose image is being made is SERVER_BUSY, one that is gone SERVER_NOT_FOUND', async () => {
+    const server = await cloud.boot({ label: 'powerless', metadata: { lab_delay: '3' } })
+    const { image } = await mine.compute.createImage(server, cloud.name('powerless'), {})
+    await expect(mine.compute.stopServer(server)).rejects.toMatchObject({ code: 'SERVER_BUSY' })
+    await cloud.finished(image, server)
+    const nobody = '00000000-0000-4000-8000-000000000000'
+    await expect(mine.compute.stopServer(nobody)).rejects.toMatchObject({ code: 'SERVER_NOT_FOUND' })
+    await expect(mine.compute.startServer(nobody)).rejects.toMatchObject({ code: 'SERVER_NOT_FOUND' })
   })
 })
 
@@ -145,6 +181,55 @@ describe('images', () => {
       requestId: expect.stringMatching(/^req-/) as unknown,
       message: `Deleting image ${image} was answered 403: Image ${image} is protected and cannot be deleted.`,
     })
+  })
+})
+
+describe.skipIf(!cloud.has('beta'))('sharing', () => {
+  test('an image that is made shared is seen by its members alone, until they are taken away', async () => {
+    const beta = await enter(cloud.entry('beta'))
+    const server = await cloud.boot({ label: 'shared' })
+    const { image } = await mine.compute.createImage(server, cloud.name('shared'), {})
+    expect(await cloud.finished(image, server)).toMatchObject({ visibility: 'private' })
+    await expect(mine.image.addMember(image, beta.project)).rejects.toMatchObject({ code: 'FORBIDDEN', message: expect.stringMatching(/^Sharing image .* was answered 403: Not allowed to create members/) as unknown })
+
+    await mine.image.setVisibility(image, 'shared')
+    expect(await mine.image.getImage(image)).toMatchObject({ visibility: 'shared', status: 'active' })
+    expect(await beta.image.getImage(image)).toBeUndefined()
+    await mine.image.addMember(image, beta.project)
+    await mine.image.addMember(image, beta.project)
+    expect(await beta.image.getImage(image)).toMatchObject({ visibility: 'shared', owner: mine.project })
+
+    await mine.image.removeMember(image, beta.project)
+    await mine.image.removeMember(image, beta.project)
+    expect(await beta.image.getImage(image)).toBeUndefined()
+    await mine.image.setVisibility(image, 'private')
+    expect(await mine.image.getImage(image)).toMatchObject({ visibility: 'private' })
+  })
+
+  test("another project's image is FORBIDDEN to whoever sees it, and NOT_FOUND to others", async () => {
+    const beta = await enter(cloud.entry('beta'))
+    const server = await cloud.boot({ label: 'foreign' })
+    const { image } = await mine.compute.createImage(server, cloud.name('foreign'), {})
+    await cloud.finished(image, server)
+    await expect(beta.image.setVisibility(image, 'shared')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(beta.image.addMember(image, mine.project)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await mine.image.setVisibility(image, 'shared')
+    await mine.image.addMember(image, beta.project)
+    await expect(beta.image.setVisibility(image, 'private')).rejects.toMatchObject({ code: 'FORBIDDEN' })
+    await expect(beta.image.addMember(image, 'another')).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  })
+})
+
+describe('volumes', () => {
+  test('a root volume says which image it was made from, with its properties, and a blank one nothing', async () => {
+    const server = await cloud.boot({ label: 'disks', volumeBacked: true, dataVolumes: 1 })
+    const { volumes } = (await mine.compute.getServer(server))!
+    const seen = await Promise.all(volumes.map((volume) => mine.blockStorage.getVolume(volume)))
+    const base = await mine.image.getImage(cloud.baseImage)
+    const root = seen.find((volume) => volume?.bootable)
+    expect(root?.imageMetadata).toMatchObject({ image_id: cloud.baseImage, image_name: base!.name, ...base!.properties })
+    expect(seen.filter((volume) => volume !== root)).toEqual([{ id: expect.any(String) as unknown, bootable: false, imageMetadata: {} }])
+    expect(await mine.blockStorage.getVolume('00000000-0000-4000-8000-000000000000')).toBeUndefined()
   })
 })
 

@@ -11,7 +11,7 @@ import { startElsewhere, type Elsewhere } from './elsewhere.ts'
 const now = new Date('2026-11-21T00:00:00Z')
 const megabyte = 2 ** 20
 const id = '00000000-0000-4000-8000-000000000001'
-const image = { id, name: 'x', status: 'active', owner: 'me', created_at: '2026-11-20T01:00:00Z', protected: false, size: 5, tags: [] }
+const image = { id, name: 'x', status: 'active', owner: 'me', created_at: '2026-11-20T01:00:00Z', protected: false, visibility: 'private', size: 5, tags: [] }
 
 let simulator: OpenStackSimulator
 let elsewhere: Elsewhere
@@ -60,6 +60,7 @@ const readings: Record<string, (cloud: OpenStack) => Promise<unknown>> = {
   'looking at an image': ({ image }) => image.getImage(id),
   'listing servers': ({ compute }) => compute.listServers(),
   'looking at a server': ({ compute }) => compute.getServer(id),
+  'looking at a volume': ({ blockStorage }) => blockStorage.getVolume(id),
   'listing volume snapshots': ({ blockStorage }) => blockStorage.listSnapshots(),
 }
 
@@ -186,8 +187,13 @@ test.each([300, 301, 302, 303, 305, 307, 308])('a %i to another host is followed
   await expect(cloud.image.deleteImage(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.blockStorage.deleteSnapshot(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.image.addMarks({ ...image, hidden: false, createdAt: now, properties: {} }, {}, [])).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
+  await expect(cloud.image.setVisibility(id, 'shared')).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
+  await expect(cloud.image.addMember(id, 'other')).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
+  await expect(cloud.image.removeMember(id, 'other')).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
+  await expect(cloud.compute.stopServer(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
+  await expect(cloud.compute.startServer(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.compute.createImage(id, 'x', {})).rejects.toMatchObject({ code: 'ANSWER_LOST' })
-  expect(asked).toHaveLength(9)
+  expect(asked).toHaveLength(15)
 })
 
 test.each([301, 307])('a %i of Keystone takes the credentials nowhere', async (status) => {

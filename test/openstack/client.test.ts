@@ -152,6 +152,61 @@ test('case 17: below microversion 2.45 the id is taken from Location', async () 
   expect(simulator.requests.filter(({ method, path }) => method === 'POST' && path.includes('action')).map(({ status }) => status)).toEqual([406, 202])
 })
 
+test('a cloud too old to show tags is asked for them once', async () => {
+  await simulator.close()
+  await start({ maxMicroversion: '2.25' })
+  const cloud = await enter()
+  expect(await cloud.compute.listServers()).toMatchObject([{ id: server, tags: undefined, metadata: {} }])
+  expect(await cloud.compute.getServer(server)).toMatchObject({ id: server, tags: undefined })
+  const asked = simulator.requests.filter(({ path }) => path.includes('/servers'))
+  expect(asked.map(({ status, microversion }) => [status, microversion])).toEqual([[406, 'compute 2.26'], [200, undefined], [200, undefined]])
+})
+
+test('a server that no host has, or whose image is not known, says so', async () => {
+  const cloud = await enter()
+  simulator.fault({ service: 'compute', then: { body: { server: { id: server, name: 'x', status: 'BUILD', 'OS-EXT-STS:task_state': null, hostId: '', image: null } } } })
+  expect(await cloud.compute.getServer(server)).toMatchObject({ host: undefined, image: undefined, tags: undefined, metadata: {}, volumes: [] })
+})
+
+test.each<[said: string, status: number, code: string]>([
+  ["Cannot 'stop' instance X while it is in task_state image_uploading", 409, 'SERVER_BUSY'],
+  ["Unexpected API Error. <class 'nova.exception.UnexpectedTaskStateError'>", 500, 'SERVER_BUSY'],
+  ["Cannot 'stop' instance X while it is in vm_state error", 409, 'SERVER_STATE'],
+  ['Instance X is locked', 409, 'SERVER_LOCKED'],
+  ['Instance X is not ready', 409, 'CONFLICT'],
+  ['Instance X could not be found.', 404, 'SERVER_NOT_FOUND'],
+  ["Policy doesn't allow os_compute_api:servers:stop to be performed.", 403, 'FORBIDDEN'],
+  ['Unexpected API Error.', 500, 'CLOUD_ERROR'],
+])('stopping and starting: "%s" (%i) is %s, and is not asked again', async (message, status, code) => {
+  const cloud = await enter()
+  simulator.fault({ service: 'compute', method: 'POST', then: { status, body: { fault: { code: status, message } } } })
+  for (const change of [cloud.compute.stopServer(server), cloud.compute.startServer(server)]) {
+    await expect(change).rejects.toMatchObject({ code, requestId: expect.stringMatching(/^req-/) as unknown })
+  }
+  expect(count('POST', /action/)).toBe(2)
+})
+
+test('a stop whose answer is lost is an error, and is not asked again', async () => {
+  const cloud = await enter()
+  simulator.fault({ service: 'compute', method: 'POST', then: 'lose-answer' })
+  await expect(cloud.compute.stopServer(server)).rejects.toMatchObject({ code: 'CLOUD_UNREACHABLE' })
+  expect(simulator.servers()).toMatchObject([{ taskState: 'powering-off' }])
+  expect(count('POST', /action/)).toBe(1)
+})
+
+test('members: what is so already is done, and every other refusal is an error', async () => {
+  const cloud = await enter()
+  const { id } = simulator.addImage({ id: cloud.project, name: 'alpha' }, { name: 'shared', visibility: 'shared' })
+  simulator.fault({ service: 'image', method: 'POST', path: /members/, times: 1, then: { status: 413, body: '<h1>413</h1>The limit has been exceeded on the number of allowed image members for this image. Attempted: 129, Maximum: 128<br />' } })
+  await expect(cloud.image.addMember(id, 'p')).rejects.toMatchObject({ message: expect.stringContaining('Maximum: 128') as unknown })
+  simulator.fault({ service: 'image', method: 'DELETE', path: /members/, times: 1, then: { status: 403 } })
+  await expect(cloud.image.removeMember(id, 'p')).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  for (const then of ['lose-answer', { status: 503 }] as const) {
+    simulator.fault({ service: 'image', method: 'POST', path: /members/, times: 1, then })
+    await expect(cloud.image.addMember(id, 'p')).rejects.toMatchObject({ code: expect.stringMatching(/^CLOUD_/) as unknown })
+  }
+})
+
 test('a redirect is not followed: no token travels to another host', async () => {
   const visitors: unknown[] = []
   const elsewhere = createServer((request, response) => {

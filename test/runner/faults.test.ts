@@ -23,14 +23,19 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
         asked.push(of)
         return Promise.resolve({ image: id(9), requestId: undefined })
       },
+      stopServer: never,
+      startServer: never,
     },
     image: {
       listImages: () => Promise.resolve(servers.map(({ id: of }, n) => image({ id: id(11 + n), properties: { instance_uuid: of } }))),
       getImage: (of) => Promise.resolve(image({ id: of, properties: { instance_uuid: servers[Number(of.slice(-1)) - 1]!.id, scheduled_images__image: of } })),
       addMarks: () => Promise.resolve(),
+      setVisibility: never,
+      addMember: never,
+      removeMember: never,
       deleteImage: never,
     },
-    blockStorage: { listSnapshots: never, hasSnapshot: never, deleteSnapshot: never },
+    blockStorage: { listSnapshots: never, getVolume: never, hasSnapshot: never, deleteSnapshot: never },
   }
   const table: Ports['runs'] = {
     get: () => Promise.resolve(new Map()),

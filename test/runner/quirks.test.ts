@@ -39,7 +39,7 @@ test('case 10: a Glance whose filters find nothing, or everything, has no run ta
   blind()
 
   const everything = world.openstack.images().map((image) => ({
-    ...image.properties, id: image.id, name: image.name, status: image.status, owner: image.owner, created_at: image.createdAt.toISOString(), protected: false, size: image.size, tags: image.tags,
+    ...image.properties, id: image.id, name: image.name, status: image.status, owner: image.owner, created_at: image.createdAt.toISOString(), protected: false, visibility: image.visibility, size: image.size, tags: image.tags,
   }))
   const deaf = world.openstack.fault({ service: 'image', method: 'GET', path: /\/images\?/, then: { body: { images: everything } } })
   await runDays(service, 3, 3)

@@ -20,7 +20,7 @@ export function schedule(attributes: Record<string, unknown> = {}): Schedule {
 }
 
 export function server(attributes: Partial<Server> = {}): Server {
-  return { id: web1, name: 'web-1', status: 'ACTIVE', taskState: null, volumes: [], ...attributes }
+  return { id: web1, name: 'web-1', status: 'ACTIVE', taskState: null, volumes: [], tags: [], metadata: {}, host: undefined, image: undefined, ...attributes }
 }
 
 /** A run of {@link web1} for 2026-11-21 that is saving image 1, but for what is given. */
@@ -36,7 +36,7 @@ export function run(attributes: Partial<Run> = {}): Run {
 /** An `active` image of {@link run}, not sealed. */
 export function image(attributes: Partial<Image> = {}): Image {
   return {
-    id: id(1), name: 'Daily-web-1-1', status: 'active', owner: project, createdAt: new Date('2026-11-21T01:00:00Z'), protected: false, hidden: false, size: 16_384, tags: [],
+    id: id(1), name: 'Daily-web-1-1', status: 'active', owner: project, createdAt: new Date('2026-11-21T01:00:00Z'), protected: false, visibility: 'private', hidden: false, size: 16_384, tags: [],
     ...attributes,
     properties: {
       [marks.createdBy]: createdBy, [marks.server]: web1, [marks.schedule]: 'daily/web-1', [marks.period]: '2026-11-21', [marks.run]: 'run-1',
