@@ -145,6 +145,7 @@ function spawn(cloud: Cloud, server: ServerRecord, disks: readonly Disk[]): void
         ? 'Build of instance aborted: oslab: spawn failed on purpose'
         : "Invalid input received: Invalid snapshot: Originating snapshot status must be one of 'available' values"
     breakServer(cloud, server, 500, message)
+    server.host = ''
     return
   }
   for (const found of disks) if (!found.local) attach(cloud, server, found)

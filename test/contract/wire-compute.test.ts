@@ -341,6 +341,13 @@ describe('stopping and starting', () => {
   })
 })
 
+test.skipIf(!cloud.knobs)('a server that was never active is on no host, and is not ready to be stopped', async () => {
+  const broken = await cloud.boot({ label: 'unborn', metadata: { lab_fail: 'spawn' }, until: 'ERROR' })
+  expect(await cloud.server(broken)).toMatchObject({ hostId: '' })
+  const reply = await api.action(broken, { 'os-stop': null })
+  expect([reply.status, reply.json['conflictingRequest']['message']]).toEqual([409, `Instance ${broken} is not ready`])
+})
+
 describe('the host of a server', () => {
   test('is a hash that differs from project to project', async () => {
     const hostOf = async (id: string, name?: string): Promise<string> => (await cloud.server(id, name))['hostId']
