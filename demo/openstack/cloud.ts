@@ -127,6 +127,9 @@ export interface ServerRecord {
   taskState: string | null
   powerState: number
   metadata: Map<string, string>
+  tags: string[]
+  /** The hypervisor it is on; empty while it is on none. */
+  host: string
   /** Empty when it was booted without one. A restored volume-backed server has one all the same (lab README §9). */
   imageRef: string
   /** What every later snapshot of it inherits: its image's properties and nova's own (lab README §1). */

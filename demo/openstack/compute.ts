@@ -6,6 +6,7 @@ import { actOnServer, demandUnlocked, recordAction } from './server-action.ts'
 import { bootServer, deleteServer } from './server-boot.ts'
 import { listServers } from './server-list.ts'
 import { event, finish } from './server-snapshot.ts'
+import { serverTags } from './server-tags.ts'
 import { actionView, attachmentView, flavorView, serverLinks, serverView } from './server-view.ts'
 
 /** For how long nova trusts a token that it has once looked up (lab README §6). */
@@ -70,13 +71,19 @@ function route(cloud: Cloud, caller: TokenRecord, request: WireRequest, minor: n
   if (kind !== 'servers') return undefined
   if (id === undefined) {
     if (method === 'GET') return listServers(cloud, caller, request, minor, false)
-    return method === 'POST' ? create(cloud, caller, request) : undefined
+    return method === 'POST' ? create(cloud, caller, request, minor) : undefined
   }
   if (id === 'detail' && method === 'GET') return listServers(cloud, caller, request, minor, true)
   if (part === 'action' && method === 'POST') {
     return actOnServer(cloud, caller, request, minor, () => ownServer(cloud, caller, id))
   }
   if (part === 'metadata') return metadata(cloud, caller, request, id, name)
+  if (part === 'tags') {
+    // No route matches a tag with a slash.
+    if (/%2f/i.test(name ?? '')) return undefined
+    if (minor < 26) throw new Refusal(404, 'The resource could not be found.')
+    return serverTags(cloud, caller, request, id, name)
+  }
   const server = ownServer(cloud, caller, id)
   if (part === undefined && method === 'GET') return json(200, { server: serverView(cloud, server, minor, true) })
   if (part === undefined && method === 'PUT') {
@@ -126,8 +133,8 @@ function versionTwo(cloud: Cloud): object {
   }
 }
 
-function create(cloud: Cloud, caller: TokenRecord, request: WireRequest): Answer {
-  const server = bootServer(cloud, caller, parseBody(request.body))
+function create(cloud: Cloud, caller: TokenRecord, request: WireRequest, minor: number): Answer {
+  const server = bootServer(cloud, caller, parseBody(request.body), minor)
   const entry = recordAction(cloud, server, caller, 'create', request.requestId)
   finish(cloud, entry, event(cloud, entry, 'compute__do_build_and_run_instance'), 'Success')
   const view = {

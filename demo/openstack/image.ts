@@ -23,6 +23,8 @@ const STORES = {
   'openstack-image-import-methods': 'glance-direct,web-download,copy-image',
   'openstack-image-store-ids': 'file,os_glance_staging_store,os_glance_tasks_store',
 }
+/** Glance's `image_member_quota`. */
+const MEMBER_LIMIT = 128
 const UNVERIFIED =
   'This server could not verify that you are authorized to access the document you requested. Either you supplied the wrong credentials (e.g., bad password), or your browser does not understand how to supply the credentials required.'
 
@@ -181,48 +183,74 @@ function members(
   caller: TokenRecord,
   request: WireRequest,
   id: string,
-  projectId: string | undefined,
+  raw: string | undefined,
 ): Answer {
+  const projectId = raw === undefined ? undefined : decodeURIComponent(raw)
+  const { method } = request
+  const body = method === 'POST' || method === 'PUT' ? parseObject(request.body) : {}
+  const wanted = method === 'POST' ? wantedMember(body) : ''
+  if (method === 'PUT' && !('status' in body)) throw new Refusal(400, 'Status not specified')
   const found = visibleImage(cloud, caller, id, `Image ${id} not found.`)
   const owned = isOwner(found, caller)
-  const member = projectId === undefined ? undefined : found.members.get(projectId)
-  if (request.method === 'GET') {
-    if (projectId !== undefined) return json(200, memberView(id, member ?? missing(id, projectId)))
-    const shown = [...found.members.values()].filter((known) => owned || known.projectId === caller.project?.id)
-    return json(200, {
-      members: shown.map((known) => memberView(id, known)),
-      schema: '/v2/schemas/members',
-    })
+  // Members that an image had when it was made private are kept, and do not show.
+  const shared = found.visibility === 'shared'
+  const known = projectId === undefined ? undefined : found.members.get(projectId)
+  const member = owned || projectId === caller.project?.id ? known : undefined
+  if (method === 'GET') {
+    if (projectId !== undefined) {
+      if (!shared) throw new Refusal(404, 'Only shared images have members.')
+      return json(200, memberView(id, member ?? missing(id, projectId)))
+    }
+    if (!shared) throw new Refusal(403, `Not allowed to list members for image ${id}: Only shared images have members.`)
+    const shown = [...found.members.values()].filter((each) => owned || each.projectId === caller.project?.id)
+    return json(200, { members: shown.map((each) => memberView(id, each)), schema: '/v2/schemas/members' })
   }
-  if (request.method === 'POST') {
-    const wanted = parseObject(request.body)['member']
-    if (!owned || found.visibility !== 'shared') {
+  if (method === 'POST' && projectId === undefined) {
+    if (!owned || !shared || !cloud.mayWrite(caller)) {
       throw new Refusal(403, `Not allowed to create members for image ${id}.`)
     }
-    if (typeof wanted !== 'string') throw new Refusal(400, "Member can't be empty")
+    // Counted before it is looked whether the member is there already.
+    if (found.members.size >= MEMBER_LIMIT) {
+      const attempt = `Attempted: ${found.members.size + 1}, Maximum: ${MEMBER_LIMIT}`
+      const excess = `The limit has been exceeded on the number of allowed image members for this image. ${attempt}`
+      throw new Refusal(413, `Image member limit exceeded for image ${id}: ${excess}:`)
+    }
     if (found.members.has(wanted)) throw new Refusal(409, `Member ${wanted} is duplicated for image ${id}`)
     const at = cloud.second()
     const made: ImageMember = { projectId: wanted, status: 'pending', createdAt: at, updatedAt: at }
     found.members.set(wanted, made)
     return json(200, memberView(id, made))
   }
-  if (projectId === undefined) throw new Refusal(405, 'The method specified is not allowed for this resource.')
-  if (request.method === 'DELETE') {
-    if (!owned) throw new Refusal(403, `Not allowed to delete members for image ${id}.`)
+  if (projectId === undefined || (method !== 'DELETE' && method !== 'PUT')) {
+    throw new Refusal(405, 'The method specified is not allowed for this resource.')
+  }
+  if (method === 'DELETE') {
+    if (!owned || !shared || !cloud.mayWrite(caller)) {
+      throw new Refusal(403, `Not allowed to delete members for image ${id}.`)
+    }
     if (member === undefined) missing(id, projectId)
     found.members.delete(projectId)
     return empty(204)
   }
-  const status = parseObject(request.body)['status']
+  // It is the member that accepts, not the owner.
+  if (!shared || found.owner === caller.project?.id) {
+    throw new Refusal(403, `Not allowed to update members for image ${id}.`)
+  }
+  const changed = member ?? missing(id, projectId)
+  const { status } = body
   if (status !== 'pending' && status !== 'accepted' && status !== 'rejected') {
     throw new Refusal(400, 'Incorrect request: Status must be "pending", "accepted" or "rejected".')
   }
-  // It is the member that accepts, not the owner.
-  if (projectId !== caller.project?.id) throw new Refusal(403, `Not allowed to update members for image ${id}.`)
-  const known = member ?? missing(id, projectId)
-  known.status = status
-  known.updatedAt = cloud.second()
-  return json(200, memberView(id, known))
+  changed.status = status
+  changed.updatedAt = cloud.second()
+  return json(200, memberView(id, changed))
+}
+
+function wantedMember(body: Record<string, unknown>): string {
+  if (!('member' in body)) throw new Refusal(400, 'Member to be added not specified')
+  const wanted = body['member']
+  if (typeof wanted !== 'string' || wanted === '') throw new Refusal(400, "Member can't be empty")
+  return wanted
 }
 
 function missing(id: string, projectId: string): never {

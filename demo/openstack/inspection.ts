@@ -1,4 +1,4 @@
-import type { ImageRecord, ImageStatus, ServerRecord, SnapshotRecord, Visibility, VolumeRecord } from './cloud.ts'
+import type { ImageMember, ImageRecord, ImageStatus, ServerRecord, SnapshotRecord, Visibility, VolumeRecord } from './cloud.ts'
 import { rootAttachment } from './cloud.ts'
 import { statusOf } from './server-view.ts'
 
@@ -10,6 +10,8 @@ export interface ImageSeen {
   readonly owner: string
   readonly status: ImageStatus
   readonly visibility: Visibility
+  /** The status of each member, by its project's id. */
+  readonly members: Readonly<Record<string, ImageMember['status']>>
   readonly tags: readonly string[]
   readonly properties: Readonly<Record<string, string>>
   readonly protected: boolean
@@ -26,6 +28,9 @@ export interface ServerSeen {
   readonly status: string
   readonly taskState: string | null
   readonly metadata: Readonly<Record<string, string>>
+  readonly tags: readonly string[]
+  /** The hypervisor's own name; members see a hash of it. Empty while it is on none. */
+  readonly host: string
   readonly imageId: string
   readonly volumeBacked: boolean
   /** The root first. */
@@ -60,6 +65,7 @@ export function seenImage(image: ImageRecord): ImageSeen {
     owner,
     status,
     visibility,
+    members: Object.fromEntries([...image.members.values()].map((member) => [member.projectId, member.status])),
     tags: [...image.tags],
     properties: Object.fromEntries(image.properties),
     protected: image.protected,
@@ -71,7 +77,7 @@ export function seenImage(image: ImageRecord): ImageSeen {
 
 /** A copy to look at. */
 export function seenServer(server: ServerRecord): ServerSeen {
-  const { id, name, projectId, taskState, imageRef } = server
+  const { id, name, projectId, taskState, imageRef, host } = server
   return {
     id,
     name,
@@ -79,6 +85,8 @@ export function seenServer(server: ServerRecord): ServerSeen {
     status: statusOf(server),
     taskState,
     metadata: Object.fromEntries(server.metadata),
+    tags: [...server.tags],
+    host,
     imageId: imageRef,
     volumeBacked: rootAttachment(server) !== undefined,
     volumeIds: server.attachments.map(({ volumeId }) => volumeId),

@@ -5,7 +5,7 @@ import { rootAttachment } from './cloud.ts'
 import { removeImage } from './image-record.ts'
 import type { Json } from './request-schema.ts'
 import { checkCount, checkMetadata, checkName, checkObject, checkText, parseBody } from './request-schema.ts'
-import { breakServer, rebuildServer } from './server-boot.ts'
+import { DEFAULT_HOST, breakServer, rebuildServer } from './server-boot.ts'
 import { event, finish, snapshotVolumes, startSnapshot } from './server-snapshot.ts'
 import { powerOf, serverHead } from './server-view.ts'
 
@@ -159,8 +159,15 @@ function rotate(cloud: Cloud, server: ServerRecord, type: string, rotation: numb
 function changePower(context: Context, { name, from, to, task }: (typeof POWER_ACTIONS)[string]): Answer {
   const { cloud } = context
   const server = context.server()
+  if ((name === 'stop' || name === 'start') && !cloud.mayWrite(context.caller)) {
+    throw new Refusal(403, `Policy doesn't allow os_compute_api:servers:${name} to be performed.`)
+  }
   demandUnlocked(context, server)
+  if (server.host === '') throw new Refusal(409, `Instance ${server.id} is not ready`)
   demandState(server, name, from)
+  if (server.launchedAt === null) {
+    throw new Refusal(409, `Instance ${server.id} is in an invalid state for '${name}'`)
+  }
   const entry = begun(context, server, name)
   const step = event(cloud, entry, `compute_${name}_instance`)
   server.taskState = task
@@ -182,7 +189,9 @@ function shelve(context: Context): Answer {
   const offload = () => {
     move(cloud, server, 'shelved', 'shelving_offloading')
     cloud.agenda.in(POWER_SECONDS, () => {
-      if (server.taskState === 'shelving_offloading') move(cloud, server, 'shelved_offloaded', null)
+      if (server.taskState !== 'shelving_offloading') return
+      move(cloud, server, 'shelved_offloaded', null)
+      server.host = ''
     })
   }
   if (rootAttachment(server) !== undefined) {
@@ -220,6 +229,7 @@ function unshelve(context: Context): Answer {
       return
     }
     server.taskState = 'spawning'
+    if (server.host === '') server.host = DEFAULT_HOST
     cloud.agenda.in(POWER_SECONDS, () => {
       move(cloud, server, 'active', null)
       finish(cloud, entry, step, 'Success')

@@ -4,16 +4,19 @@ import { rootAttachment } from './cloud.ts'
 import { isVisible } from './image-record.ts'
 import type { Json } from './request-schema.ts'
 import { checkMetadata, checkName, checkObject, invalid, isObject } from './request-schema.ts'
+import { checkTags } from './server-tags.ts'
 import { POWER } from './server-view.ts'
 import { IMAGE_ATTRIBUTES, newVolume, releaseVolumes, rootVolume, volumeImageMetadata } from './volume.ts'
 
 /** How long a server takes to boot, to be rebuilt, and to go. */
 const BOOT_SECONDS = 1
 const DELETE_SECONDS = 0.4
+/** Where servers run unless told otherwise. */
+export const DEFAULT_HOST = 'compute-1'
 const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
 const SERVER_KEYS =
   `name flavorRef imageRef metadata networks block_device_mapping_v2 adminPass availability_zone config_drive
-   description hostname key_name max_count min_count security_groups tags user_data OS-DCF:diskConfig`.split(/\s+/)
+   description hostname key_name max_count min_count security_groups user_data OS-DCF:diskConfig`.split(/\s+/)
 
 /** One disk of a new server, before it exists. */
 interface Disk {
@@ -31,11 +34,13 @@ interface Disk {
  *
  * @throws {@link Refusal} for what nova refuses at once; what fails later leaves the server in `ERROR`.
  */
-export function bootServer(cloud: Cloud, caller: TokenRecord, body: Json): ServerRecord {
+export function bootServer(cloud: Cloud, caller: TokenRecord, body: Json, minor: number): ServerRecord {
   if (!('server' in body)) throw new Refusal(400, "'server' is a required property")
-  const wanted = checkObject('server', body['server'], ['name', 'flavorRef'], SERVER_KEYS)
+  const keys = minor >= 52 ? [...SERVER_KEYS, 'tags'] : SERVER_KEYS
+  const wanted = checkObject('server', body['server'], ['name', 'flavorRef'], keys)
   const name = checkName(wanted['name'])
   const metadata = new Map(Object.entries(checkMetadata(wanted['metadata'] ?? {})))
+  const tags = checkTags(wanted['tags'] ?? [])
   const flavor = cloud.flavors.get(String(wanted['flavorRef']))
   const imageRef = wanted['imageRef'] ?? ''
   if (typeof imageRef !== 'string' || (imageRef !== '' && !UUID.test(imageRef))) {
@@ -69,9 +74,12 @@ export function bootServer(cloud: Cloud, caller: TokenRecord, body: Json): Serve
     inherited: withBooter(inherited, caller),
     minDisk: Math.max(flavor.disk, (image ?? root?.image)?.minDisk ?? 1),
   })
+  server.tags = tags
   server.taskState = 'scheduling'
   cloud.agenda.in(BOOT_SECONDS / 2, () => {
-    if (server.vmState === 'building') server.taskState = 'spawning'
+    if (server.vmState !== 'building') return
+    server.taskState = 'spawning'
+    server.host = DEFAULT_HOST
   })
   cloud.agenda.in(BOOT_SECONDS, () => spawn(cloud, server, disks))
   return server
@@ -111,6 +119,8 @@ export function newServer(
     vmState: 'building',
     taskState: null,
     powerState: POWER.none,
+    tags: [],
+    host: '',
     attachments: [],
     locked: false,
     shelvedImageId: null,
@@ -135,6 +145,7 @@ function spawn(cloud: Cloud, server: ServerRecord, disks: readonly Disk[]): void
         ? 'Build of instance aborted: oslab: spawn failed on purpose'
         : "Invalid input received: Invalid snapshot: Originating snapshot status must be one of 'available' values"
     breakServer(cloud, server, 500, message)
+    server.host = ''
     return
   }
   for (const found of disks) if (!found.local) attach(cloud, server, found)
@@ -212,7 +223,8 @@ function disk(cloud: Cloud, caller: TokenRecord, item: unknown): Disk {
   }
   if (source === 'image') return { ...common, image: bootImage(cloud, caller, id, 'Can not find requested image') }
   if (source === 'snapshot') {
-    if (!cloud.snapshots.has(id)) {
+    // Cinder shares nothing between projects, so a shared image of a volume-backed server is of no use in another.
+    if (cloud.snapshots.get(id)?.projectId !== caller.project?.id) {
       throw new Refusal(400, `Block Device Mapping is Invalid: failed to get snapshot ${id}.`)
     }
     return { ...common, snapshotId: id }

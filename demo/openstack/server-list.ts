@@ -85,7 +85,22 @@ function filters(query: URLSearchParams, minor: number): (server: ServerRecord) 
   if (flavor !== null) tests.push((server) => server.flavorId === flavor)
   const locked = minor >= 73 ? query.get('locked') : null
   if (locked !== null) tests.push((server) => server.locked === /^(true|1)$/i.test(locked))
+  if (minor >= 26) tests.push(...tagFilters(query))
   return (server) => tests.every((test) => test(server))
+}
+
+/** Lists of tags with commas between them. */
+function tagFilters(query: URLSearchParams): ((server: ServerRecord) => boolean)[] {
+  const meanings: Record<string, (tags: readonly string[], wanted: readonly string[]) => boolean> = {
+    tags: (tags, wanted) => wanted.every((tag) => tags.includes(tag)),
+    'tags-any': (tags, wanted) => wanted.some((tag) => tags.includes(tag)),
+    'not-tags': (tags, wanted) => !wanted.every((tag) => tags.includes(tag)),
+    'not-tags-any': (tags, wanted) => !wanted.some((tag) => tags.includes(tag)),
+  }
+  return Object.entries(meanings).flatMap(([key, holds]) => {
+    const wanted = query.get(key)?.split(',')
+    return wanted === undefined ? [] : [({ tags }: ServerRecord) => holds(tags, wanted)]
+  })
 }
 
 /** Unanchored and without case (lab README §7). */

@@ -1,7 +1,6 @@
+import { createHash } from 'node:crypto'
 import type { Cloud, InstanceAction, ServerRecord } from './cloud.ts'
 import { zoneless, zulu } from './cloud.ts'
-
-const HOST_ID = '0c78f7b332f7691d39e1ec5719fa7a7855bfb8bd81aabb49ae26fd1a'
 
 const STATUS: Record<string, string> = {
   active: 'ACTIVE',
@@ -45,6 +44,11 @@ export function powerOf(vmState: string): number {
   return vmState === 'building' || vmState === 'error' ? POWER.none : POWER.shutdown
 }
 
+/** What members are told of the host: the same for two servers of a project, and another one in another project. */
+function hostIdOf({ host, projectId }: ServerRecord): string {
+  return host === '' ? '' : createHash('sha224').update(projectId + host).digest('hex')
+}
+
 /** Its two addresses. */
 export function serverLinks(cloud: Cloud, id: string): object[] {
   return [
@@ -83,7 +87,7 @@ export function serverView(cloud: Cloud, server: ServerRecord, minor: number, si
     ...(minor >= 9 && { locked: server.locked }),
     ...(minor >= 73 && { locked_reason: null }),
     ...(minor >= 19 && { description: null }),
-    ...(minor >= 26 && { tags: [] }),
+    ...(minor >= 26 && { tags: server.tags }),
     ...(minor >= 63 && { trusted_image_certificates: null }),
     ...(minor >= 90 && { 'OS-EXT-SRV-ATTR:hostname': server.name }),
     ...(minor >= 71 && single && { server_groups: [] }),
@@ -105,7 +109,7 @@ export function serverHead(cloud: Cloud, server: ServerRecord, minor: number): o
     tenant_id: server.projectId,
     user_id: server.userId,
     metadata: Object.fromEntries(server.metadata),
-    hostId: HOST_ID,
+    hostId: hostIdOf(server),
     // Empty for a volume-backed server, unless it was booted from an image all the same (lab README §9).
     image: imageRef === '' ? '' : { id: imageRef, links: [{ rel: 'bookmark', href: bookmark }] },
     flavor: flavorOf(cloud, server.flavorId, minor),
@@ -170,7 +174,7 @@ export function actionView(server: ServerRecord, entry: InstanceAction, minor: n
           start_time: zoneless(startedAt),
           finish_time: finishedAt === null ? null : zoneless(finishedAt),
           result,
-          ...(minor >= 62 && { hostId: HOST_ID }),
+          ...(minor >= 62 && { hostId: hostIdOf(server) }),
         })),
       }),
   }

@@ -15,7 +15,7 @@ import type { ImageSeen, ServerSeen, SnapshotSeen, VolumeSeen } from './inspecti
 import { seenImage, seenServer, seenSnapshot, seenVolume } from './inspection.ts'
 import type { Daemon } from './outage.ts'
 import { recordAction } from './server-action.ts'
-import { attach, marks, newServer, withBooter } from './server-boot.ts'
+import { DEFAULT_HOST, attach, marks, newServer, withBooter } from './server-boot.ts'
 import { powerOf, vmStateOf } from './server-view.ts'
 import type { RequestLog } from './wire.ts'
 import { listener } from './wire.ts'
@@ -98,6 +98,9 @@ export interface ServerSeed {
   readonly dataVolumes?: number
   readonly status?: string
   readonly metadata?: Readonly<Record<string, string>>
+  readonly tags?: readonly string[]
+  /** The hypervisor it is on; by default all are on one. */
+  readonly host?: string
 }
 
 /** A cloud on the loopback, and the hands of its operator. */
@@ -127,13 +130,14 @@ export interface OpenStackSimulator {
   servers(): ServerSeen[]
   snapshots(): SnapshotSeen[]
   volumes(): VolumeSeen[]
-  /** `metadata` replaces what there was. */
+  /** `metadata` and `tags` replace what there was. */
   setServer(
     id: string,
     change: {
       readonly status?: string
       readonly taskState?: string | null
       readonly metadata?: Readonly<Record<string, string>>
+      readonly tags?: readonly string[]
     },
   ): void
   /** A Cinder snapshot's status: `error`, or `creating` for ever. */
@@ -271,6 +275,8 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
     made.vmState = vmStateOf(seed.status ?? 'ACTIVE')
     made.powerState = powerOf(made.vmState)
     made.launchedAt = cloud.second()
+    made.host = seed.host ?? DEFAULT_HOST
+    made.tags = [...(seed.tags ?? [])]
     recordAction(cloud, made, booter, 'create', `req-${cloud.noise.uuid()}`)
     return seenServer(made)
   }
@@ -297,7 +303,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
     servers: () => looked(() => [...cloud.servers.values()].map(seenServer)),
     snapshots: () => looked(() => [...cloud.snapshots.values()].map(seenSnapshot)),
     volumes: () => looked(() => [...cloud.volumes.values()].map(seenVolume)),
-    setServer(id, { status, taskState, metadata }) {
+    setServer(id, { status, taskState, metadata, tags }) {
       const found = existing(cloud.servers, id)
       if (status !== undefined) {
         found.vmState = vmStateOf(status)
@@ -305,6 +311,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
       }
       if (taskState !== undefined) found.taskState = taskState
       if (metadata !== undefined) found.metadata = new Map(Object.entries(metadata))
+      if (tags !== undefined) found.tags = [...tags]
     },
     setSnapshot(id, { status }) {
       existing(cloud.snapshots, id).status = status

@@ -198,8 +198,10 @@ function powerRefusal(server: string, done: string, error: OpenStackError): Sche
   const refusal = (code: ErrorCode, message: string) => new ScheduledImagesError(code, message, { cause: error, requestId: error.requestId })
   if (status === 404) return refusal('SERVER_NOT_FOUND', `Server ${server} no longer exists; its images are kept.`)
   if (status === 409 && answer.includes('task_state')) return refusal('SERVER_BUSY', `The server is busy, so it cannot be ${done}. Nova says: ${answer}`)
-  if (status === 409 && answer.includes('vm_state')) return refusal('SERVER_STATE', `The server is in a state in which it cannot be ${done}. Nova says: ${answer}`)
-  if (status === 409 && answer.includes('locked')) return refusal('SERVER_LOCKED', `The server is locked, so it cannot be ${done}. Unlock it, or set "consistency" to "live". Nova says: ${answer}`)
+  if (status === 409 && answer.includes('is locked')) return refusal('SERVER_LOCKED', `The server is locked, so it cannot be ${done}. Unlock it, or set "consistency" to "live". Nova says: ${answer}`)
+  // Most say vm_state; one that is shelved, or was never active, is said not to be ready, or to be in an invalid state.
+  if (status === 409) return refusal('SERVER_STATE', `The server is in a state in which it cannot be ${done}. Nova says: ${answer}`)
+  if (status === 403) return refusal('FORBIDDEN', `The credentials may not have servers ${done}; they need the role member. Nova says: ${answer}`)
   if (status === 500 && answer.includes('UnexpectedTaskStateError')) return refusal('SERVER_BUSY', `The server became busy at the same moment, so it cannot be ${done}.`)
   return error
 }

@@ -102,6 +102,14 @@ describe('servers', () => {
     expect(await mine.compute.getServer(plain)).toEqual(servers.get(plain))
   })
 
+  test('a server has its tags, in listings and when it is looked at', async () => {
+    const id = await cloud.boot({ label: 'tagged' })
+    await (await cloud.api()).request('compute', 'PUT', `/servers/${id}/tags`, { body: { tags: ['daily', 'web tier'] }, microversion: 'compute 2.26' })
+    const listed = (await mine.compute.listServers()).find((server) => server.id === id)
+    expect(listed?.tags?.toSorted()).toEqual(['daily', 'web tier'])
+    expect(await mine.compute.getServer(id)).toEqual(listed)
+  })
+
   test('a server that does not exist is undefined', async () => {
     expect(await mine.compute.getServer('00000000-0000-4000-8000-000000000000')).toBeUndefined()
   })
@@ -116,6 +124,14 @@ describe('stopping and starting', () => {
     await expect(mine.compute.stopServer(server)).rejects.toMatchObject({ code: 'SERVER_STATE', message: expect.stringMatching(/cannot be stopped\. Nova says: .* vm_state stopped/) as unknown })
     await mine.compute.startServer(server)
     await cloud.untilServer(server, 'ACTIVE')
+  })
+
+  test('a shelved server, which no host has, is SERVER_STATE', async () => {
+    const server = await cloud.boot({ label: 'hostless' })
+    await (await cloud.api()).action(server, { shelve: null })
+    await cloud.untilServer(server, 'SHELVED_OFFLOADED')
+    expect(await mine.compute.getServer(server)).toMatchObject({ status: 'SHELVED_OFFLOADED', host: undefined, image: cloud.baseImage })
+    await expect(mine.compute.startServer(server)).rejects.toMatchObject({ code: 'SERVER_STATE', message: expect.stringContaining('is not ready') as unknown })
   })
 
   test('a locked server is SERVER_LOCKED, with the remedy', async () => {

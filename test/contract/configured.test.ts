@@ -16,6 +16,9 @@ test.skipIf(!isSet('OSLAB_NEW_DEFAULTS'))('case 60: a reader who lists images ma
   await expect(reader.compute.createImage(server, cloud.name('refused'), {})).rejects.toMatchObject({
     code: 'FORBIDDEN', message: expect.stringMatching(/^The credentials may not make images; they need the role member\. Nova says: Policy doesn't allow/) as unknown,
   })
+  await expect(reader.compute.stopServer(server)).rejects.toMatchObject({
+    code: 'FORBIDDEN', message: expect.stringMatching(/^The credentials may not have servers stopped; they need the role member\. Nova says: Policy doesn't allow/) as unknown,
+  })
   const { image } = await member.compute.createImage(server, cloud.name('readable'), {})
   await cloud.finished(image, server)
   expect(await reader.image.getImage(image)).toMatchObject({ status: 'active' })

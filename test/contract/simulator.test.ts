@@ -160,6 +160,36 @@ describe('faults', () => {
   })
 })
 
+test('servers of one host show one hash in a project, and another in each other project', async () => {
+  const { simulator, api, projectId } = await begin()
+  const project = { id: projectId, name: 'alpha' }
+  const other = simulator.addProject('beta')
+  const hosts: [name: string, of: typeof project, host?: string][] = [['a', project], ['b', project], ['c', project, 'compute-2'], ['d', other, 'compute-2']]
+  for (const [name, of, host] of hosts) simulator.addServer(of, { name, ...(host !== undefined && { host }) })
+  simulator.addUser('admin', 'secret', { alpha: 'admin' })
+  const auth = { auth_url: simulator.authUrl, username: 'admin', password: 'secret', project_name: 'alpha', user_domain_name: 'Default', project_domain_name: 'Default' }
+  const admin = await connect({ region_name: 'RegionOne', auth })
+  const servers: Json[] = (await admin.request('compute', 'GET', '/servers/detail?all_tenants=1')).json['servers']
+  const [d, c, b, a] = servers.map(({ hostId }) => hostId as string)
+  expect(a).toMatch(/^[0-9a-f]{56}$/)
+  expect(b).toBe(a)
+  expect(new Set([a, c, d]).size).toBe(3)
+  expect(simulator.servers().map(({ host }) => host)).toEqual(['compute-1', 'compute-1', 'compute-2', 'compute-2'])
+  expect((await api.request('compute', 'GET', '/servers/detail')).json['servers'][2]).toMatchObject({ hostId: a })
+})
+
+test('members of images and tags of servers are seen, and set from the start', async () => {
+  const { simulator, api, projectId } = await begin()
+  const project = { id: projectId, name: 'alpha' }
+  const { id } = simulator.addImage(project, { name: 'shared', visibility: 'shared' })
+  await api.request('image', 'POST', `/v2/images/${id}/members`, { body: { member: 'p-1' } })
+  expect(simulator.images().at(-1)).toMatchObject({ visibility: 'shared', members: { 'p-1': 'pending' } })
+  expect(simulator.addServer(project, { name: 'web-1', tags: ['daily'] })).toMatchObject({ tags: ['daily'] })
+  simulator.setServer(simulator.servers()[0]?.id ?? '', { tags: ['weekly'] })
+  const shown = await api.request('compute', 'GET', '/servers/detail', { microversion: 'compute 2.26' })
+  expect(shown.json['servers']).toMatchObject([{ tags: ['weekly'] }])
+})
+
 test('the operator changes things behind the users’ backs', async () => {
   const { simulator, api, projectId } = await begin()
   const project = { id: projectId, name: 'alpha' }

@@ -294,6 +294,74 @@ describe('createImage makes', () => {
   })
 })
 
+describe('stopping and starting', () => {
+  const power = (id: string, action: string): Promise<Reply> => api.action(id, { [action]: null })
+  const refused = ({ status, json }: Reply): unknown[] => [status, json['conflictingRequest']?.['message']]
+
+  test('each is accepted at once and done some time later, with a task meanwhile', async () => {
+    const stop = await power(server, 'os-stop')
+    expect([stop.status, stop.text]).toEqual([202, ''])
+    // It may be done already.
+    expect(refused(await power(server, 'os-stop'))).toEqual([409, expect.stringMatching(`^Cannot 'stop' instance ${server} while it is in (task_state powering-off|vm_state stopped)$`)])
+    expect(await cloud.untilServer(server, 'SHUTOFF')).toMatchObject({ 'OS-EXT-STS:vm_state': 'stopped', 'OS-EXT-STS:power_state': 4 })
+    expect(refused(await power(server, 'os-stop'))).toEqual([409, `Cannot 'stop' instance ${server} while it is in vm_state stopped`])
+    expect((await power(server, 'os-start')).status).toBe(202)
+    expect(refused(await power(server, 'os-start'))).toEqual([409, expect.stringMatching(`^Cannot 'start' instance ${server} while it is in (task_state powering-on|vm_state active)$`)])
+    expect(await cloud.untilServer(server, 'ACTIVE')).toMatchObject({ 'OS-EXT-STS:vm_state': 'active', 'OS-EXT-STS:power_state': 1 })
+    expect(refused(await power(server, 'os-start'))).toEqual([409, `Cannot 'start' instance ${server} while it is in vm_state active`])
+    expect(await latestAction()).toMatchObject({ action: 'start', message: null })
+  })
+
+  test('a lock is looked at before the state, and does not bind an administrator', async () => {
+    await api.action(server, { lock: null })
+    for (const action of ['os-stop', 'os-start']) expect(refused(await power(server, action))).toEqual([409, `Instance ${server} is locked`])
+    if (cloud.has('admin')) {
+      const admin = await cloud.api('admin')
+      expect((await admin.action(server, { 'os-stop': null })).status).toBe(202)
+      await cloud.untilServer(server, 'SHUTOFF')
+      expect(refused(await power(server, 'os-start'))).toEqual([409, `Instance ${server} is locked`])
+      expect((await admin.action(server, { 'os-start': null })).status).toBe(202)
+      await cloud.untilServer(server, 'ACTIVE')
+    }
+    await api.action(server, { unlock: null })
+  })
+
+  test('a server that is not there', async () => {
+    for (const action of ['os-stop', 'os-start']) {
+      expect((await power(NOBODY, action)).json).toEqual({ itemNotFound: { code: 404, message: `Instance ${NOBODY} could not be found.` } })
+    }
+  })
+
+  test('one that is shelved is on no host, and is not ready', async () => {
+    const shelved = await cloud.boot({ label: 'offloaded' })
+    await api.action(shelved, { shelve: null })
+    expect(await cloud.untilServer(shelved, 'SHELVED_OFFLOADED')).toMatchObject({ hostId: '' })
+    for (const action of ['os-stop', 'os-start']) expect(refused(await power(shelved, action))).toEqual([409, `Instance ${shelved} is not ready`])
+    await cloud.deleteServer(shelved)
+  })
+})
+
+test.skipIf(!cloud.knobs)('a server that was never active is on no host, and is not ready to be stopped', async () => {
+  const broken = await cloud.boot({ label: 'unborn', metadata: { lab_fail: 'spawn' }, until: 'ERROR' })
+  expect(await cloud.server(broken)).toMatchObject({ hostId: '' })
+  const reply = await api.action(broken, { 'os-stop': null })
+  expect([reply.status, reply.json['conflictingRequest']['message']]).toEqual([409, `Instance ${broken} is not ready`])
+})
+
+describe('the host of a server', () => {
+  test('is a hash that differs from project to project', async () => {
+    const hostOf = async (id: string, name?: string): Promise<string> => (await cloud.server(id, name))['hostId']
+    const host = await hostOf(server)
+    expect(host).toMatch(/^[0-9a-f]{56}$/)
+    expect((await get('/servers/detail')).json['servers'].find(({ id }: Json) => id === server)['hostId']).toBe(host)
+    if (!cloud.has('beta')) return
+    const other = await cloud.boot({ label: 'hosted', cloud: 'beta' })
+    expect(await hostOf(other, 'beta')).toMatch(/^[0-9a-f]{56}$/)
+    expect(await hostOf(other, 'beta')).not.toBe(host)
+    await cloud.deleteServer(other, 'beta')
+  })
+})
+
 describe.skipIf(!cloud.knobs)('snapshots that fail', () => {
   test('case 33: the hypervisor fails, the image goes, and only the actions tell', async () => {
     await withMetadata({ lab_fail: 'snapshot' }, async () => {
