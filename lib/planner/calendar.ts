@@ -231,12 +231,16 @@ const mostReferences = 5000
 
 function cronBefore(timing: Timing, referenceMs: number): Scheduled {
   const { cron, before } = cronOf(timing)
-  return remembered(before, referenceMs, () => cron.previousRuns(1, new Date(referenceMs))[0])
+  return remembered(before, referenceMs, (reference) => cron.previousRuns(1, reference)[0] ?? never(timing, 'before', reference))
 }
 
 function cronAfter(timing: Timing, referenceMs: number): Scheduled {
   const { cron, after } = cronOf(timing)
-  return remembered(after, referenceMs, () => cron.nextRun(new Date(referenceMs)))
+  return remembered(after, referenceMs, (reference) => cron.nextRun(reference) ?? never(timing, 'after', reference))
+}
+
+function never({ cron }: Timing, side: 'before' | 'after', reference: Date): never {
+  throw new RangeError(`The cron "${cron}" has no instant ${side} ${reference.toISOString()}.`)
 }
 
 function cronOf({ cron, timeZone }: Timing): KnownCron {
@@ -250,14 +254,14 @@ function cronOf({ cron, timeZone }: Timing): KnownCron {
   return known
 }
 
-function remembered(answers: Map<number, Scheduled>, referenceMs: number, ask: () => Date | null | undefined): Scheduled {
-  const known = answers.get(referenceMs)
-  if (known !== undefined) return known
-  const instant = ask()
-  if (!instant) throw new RangeError(`The cron has no instant next to ${new Date(referenceMs).toISOString()}.`)
-  if (answers.size >= mostReferences) answers.clear()
-  const scheduled = { period: `${instant.toISOString().slice(0, 16)}Z`, instantMs: instant.getTime() }
-  answers.set(referenceMs, scheduled)
+function remembered(answers: Map<number, Scheduled>, referenceMs: number, ask: (reference: Date) => Date): Scheduled {
+  let scheduled = answers.get(referenceMs)
+  if (scheduled === undefined) {
+    const instant = ask(new Date(referenceMs))
+    scheduled = { period: `${instant.toISOString().slice(0, 16)}Z`, instantMs: instant.getTime() }
+    if (answers.size >= mostReferences) answers.clear()
+    answers.set(referenceMs, scheduled)
+  }
   return scheduled
 }
 
