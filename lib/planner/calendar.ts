@@ -67,6 +67,11 @@ export function instantOf(timeZone: string, date: string, at: Schedule['at']): D
   return new Date(firstInstant(zoneOf(timeZone), Date.parse(date) + timeOfDayMs(at)))
 }
 
+/** How far a zone is ahead of UTC at an instant; negative where it is behind. */
+export function offsetMs(timeZone: string, instant: Date): number {
+  return offsetAt(zoneOf(timeZone), instant.getTime())
+}
+
 interface Scheduled {
   readonly period: Period
   readonly instantMs: number
