@@ -36,7 +36,7 @@ export interface Edges {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: () => Date
   readonly newId: () => string
-  /** How long a retry of a read waits is real time; a simulated one need not. */
+  /** How long a retry of a read waits, and a look at a server that is being stopped, is real time; a simulated one need not. */
   readonly sleep: (ms: number) => Promise<void>
   readonly log: Log
   readonly metrics: Metrics
@@ -105,6 +105,7 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
     log,
     clock,
     newId,
+    sleep: sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
     dryRun: settings.DRY_RUN,
     maxDeletes: settings.MAX_DELETES,
   }

@@ -2,7 +2,9 @@ import { setTimeout } from 'node:timers/promises'
 import {
   BatchGetCommand, DeleteCommand, GetCommand, paginateQuery, paginateScan, PutCommand, type DynamoDBDocumentClient,
 } from '@aws-sdk/lib-dynamodb'
-import { deletionSchema, runKeyText, runSchema, sweepSchema, type Deletion, type Run, type RunKey, type Sweep } from '../model/run.ts'
+import {
+  deletionSchema, restartSchema, runKeyText, runSchema, sweepSchema, type Deletion, type Restart, type Run, type RunKey, type Sweep,
+} from '../model/run.ts'
 
 /** What BatchGetItem takes at once. */
 const keysPerBatch = 100
@@ -17,17 +19,18 @@ const index = 'in-flight'
 export type OnUnreadable = (message: string, fields: Record<string, unknown>) => void
 
 /**
- * The runs table: partition key `server`, sort key `run`. It holds four kinds of records:
+ * The runs table: partition key `server`, sort key `run`. It holds five kinds of records:
  *
  * | server | run | what |
  * | --- | --- | --- |
  * | UUID | `<period>#<cadence>/<schedule>` | a run |
  * | UUID | `deletion#<image>` | a deletion that is not finished |
  * | UUID | `sweep#<run id>` | a failed attempt, to be cleaned up after |
+ * | UUID | `restart#<run id>` | a server that was stopped for its image, and is to be started again |
  * | `cloud#<name>` | `prune` | when that cloud was last pruned |
  *
  * Its sparse index `in-flight` (partition `inFlight`, the cloud; sort `startedAt`) holds the runs in flight, the
- * deletions and the sweeps, and nothing else.
+ * deletions, the sweeps and the restarts, and nothing else.
  */
 export class RunsTable {
   readonly #table: string
@@ -100,9 +103,9 @@ export class RunsTable {
     }
   }
 
-  /** How many images of a cloud are being made that were begun after `since`, as far as the index knows by now. */
-  async countInFlight(cloud: string, since: Date): Promise<number> {
-    let count = 0
+  /** The servers of the images of a cloud that are being made and were begun after `since`, as far as the index knows by now. */
+  async serversInFlight(cloud: string, since: Date): Promise<string[]> {
+    const servers: string[] = []
     const pages = paginateQuery(
       { client: this.#client },
       {
@@ -110,27 +113,28 @@ export class RunsTable {
         IndexName: index,
         KeyConditionExpression: '#inFlight = :cloud AND #startedAt > :since',
         FilterExpression: 'attribute_exists(#status)',
-        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#startedAt': 'startedAt', '#status': 'status' },
+        ProjectionExpression: '#server',
+        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#startedAt': 'startedAt', '#status': 'status', '#server': 'server' },
         ExpressionAttributeValues: { ':cloud': cloud, ':since': since.toISOString() },
-        Select: 'COUNT',
       },
     )
-    for await (const page of pages) count += page.Count ?? 0
-    return count
+    for await (const page of pages) servers.push(...(page.Items ?? []).map(({ server }) => String(server)))
+    return servers
   }
 
   /**
    * Reads all that is in flight. The index is sparse, so scanning it reads just that: one call, where a Query for each
    * cloud would be many, and would miss a cloud whose last schedule was deleted.
    */
-  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[] }> {
+  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
     const items: Record<string, unknown>[] = []
     for await (const page of paginateScan({ client: this.#client }, { TableName: this.#table, IndexName: index })) items.push(...(page.Items ?? []))
-    const kinds = Map.groupBy(items, (item) => /^(deletion|sweep)#/.exec(String(item['run']))?.[1] ?? 'run')
+    const kinds = Map.groupBy(items, (item) => /^(deletion|sweep|restart)#/.exec(String(item['run']))?.[1] ?? 'run')
     return {
       runs: this.#read(kinds.get('run') ?? [], runSchema),
       deletions: this.#read(kinds.get('deletion') ?? [], deletionSchema),
       sweeps: this.#read(kinds.get('sweep') ?? [], sweepSchema),
+      restarts: this.#read(kinds.get('restart') ?? [], restartSchema),
     }
   }
 
@@ -150,7 +154,15 @@ export class RunsTable {
     return this.#remove(sweepKey(sweep))
   }
 
-  async #putUnfinished(record: Deletion | Sweep, key: Key): Promise<void> {
+  putRestart(restart: Restart): Promise<void> {
+    return this.#putUnfinished(restart, restartKey(restart))
+  }
+
+  removeRestart(restart: Restart): Promise<void> {
+    return this.#remove(restartKey(restart))
+  }
+
+  async #putUnfinished(record: Deletion | Sweep | Restart, key: Key): Promise<void> {
     const item = { ...record, ...key, inFlight: record.cloud, startedAt: record.startedAt.toISOString() }
     await this.#client.send(new PutCommand({ TableName: this.#table, Item: item }))
   }
@@ -195,6 +207,10 @@ function deletionKey({ server, image }: Deletion): Key {
 
 function sweepKey({ server, runId }: Sweep): Key {
   return { server, run: `sweep#${runId}` }
+}
+
+function restartKey({ server, runId }: Restart): Key {
+  return { server, run: `restart#${runId}` }
 }
 
 function cloudKey(cloud: string): Key {

@@ -27,10 +27,16 @@ export type ErrorCode =
   // a server that cannot be snapshotted now
   | 'SERVER_NOT_FOUND'
   | 'SERVER_AMBIGUOUS'
+  | 'SELECTOR_EMPTY'
+  | 'SELECTOR_TOO_WIDE'
+  | 'SELECTOR_UNUSABLE'
   | 'SERVER_BUSY'
   | 'SERVER_STUCK'
   | 'SERVER_STATE'
   | 'SERVER_LOCKED'
+  | 'SERVER_NOT_STOPPED'
+  | 'SERVER_NOT_STARTED'
+  | 'QUIESCE_NOT_REQUIRED'
   | 'QUOTA_IMAGES'
   | 'QUOTA_VOLUME_SNAPSHOTS'
   // an image that did not become good

@@ -11,7 +11,11 @@ export const marks = {
   schedule: 'scheduled_images__schedule',
   period: 'scheduled_images__period',
   run: 'scheduled_images__run',
+  /** `live`, `quiesced` or `stopped`: how the disk was treated. */
+  consistency: 'scheduled_images__consistency',
   seal: 'scheduled_images__image',
+  /** The image's own id, and then the projects that the service has made members of it. */
+  sharedWith: 'scheduled_images__shared_with',
 } as const
 
 /** The value of {@link marks.createdBy}, as Rackspace's service wrote it. Compared exactly, letter case included. */

@@ -2,7 +2,8 @@ import * as z from 'zod'
 import type { ErrorCode } from './errors.ts'
 
 /**
- * One turn of a schedule, named by its scheduled instant: the local date for daily and weekly (`2026-11-21`).
+ * One turn of a schedule, named by its scheduled instant: its local date (`2026-11-21`), for custom the instant in UTC
+ * (`2026-11-21T06:01Z`). Periods of one schedule are ordered as text.
  */
 export type Period = string
 
@@ -106,3 +107,20 @@ export const sweepSchema = z.object({
 })
 
 export type Sweep = z.output<typeof sweepSchema>
+
+/**
+ * The promise to start a server again that is stopped for its image, written down before the request to stop it goes out. It
+ * stays until the server has been seen running.
+ */
+export const restartSchema = z.object({
+  cloud: z.string(),
+  /** UUID of the server. */
+  server: z.string(),
+  serverName: z.string(),
+  schedule: z.string(),
+  period: z.string(),
+  runId: z.string(),
+  startedAt: instant,
+})
+
+export type Restart = z.output<typeof restartSchema>

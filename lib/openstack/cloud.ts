@@ -15,6 +15,7 @@ export interface ConnectOptions extends Pick<TransportOptions, 'timeLeftMs' | 's
 export interface OpenStack {
   readonly project: string
   readonly maxInFlight: number
+  readonly maxInFlightPerHost: number
   readonly compute: Compute
   readonly image: ImageService
   readonly blockStorage: BlockStorage
@@ -32,6 +33,7 @@ export async function connect(config: CloudConfig, { tokens, clock, ...options }
   return {
     project: await session.project(),
     maxInFlight: config.maxInFlight,
+    maxInFlightPerHost: config.maxInFlightPerHost,
     compute: new Compute(session),
     image: new ImageService(session),
     blockStorage: new BlockStorage(session),

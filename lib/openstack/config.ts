@@ -22,6 +22,8 @@ export interface CloudConfig {
   readonly overrides: { readonly [Service in ServiceName]?: string }
   /** How many images may be saving at once; 1–1000, default 10. */
   readonly maxInFlight: number
+  /** The same for the servers of one compute host; 1–1000, default 5, which is how many Nova makes there at once. */
+  readonly maxInFlightPerHost: number
 }
 
 export type ServiceName = 'compute' | 'image' | 'block-storage'
@@ -81,6 +83,7 @@ const entrySchema = z.object({
   volume_endpoint_override: z.url().optional(),
   volumev3_endpoint_override: z.url().optional(),
   max_in_flight: z.coerce.number().int().min(1).max(1000).default(10),
+  max_in_flight_per_host: z.coerce.number().int().min(1).max(1000).default(5),
 })
 
 /** Finishes the sentence "`x` must be …". Values are never shown: any of them may be a secret in the wrong place. */
@@ -92,6 +95,7 @@ const expectations: Record<string, string> = {
   verify: 'true or false',
   cacert: 'the PEM text of the certificates themselves, not a path',
   max_in_flight: 'a whole number from 1 to 1000',
+  max_in_flight_per_host: 'a whole number from 1 to 1000',
 }
 
 /**
@@ -128,6 +132,7 @@ export function parseCloudConfig(source: string, cloud: string): CloudConfig {
     cacert: rest.cacert,
     overrides: overridesOf(rest),
     maxInFlight: rest.max_in_flight,
+    maxInFlightPerHost: rest.max_in_flight_per_host,
   }
 }
 

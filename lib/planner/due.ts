@@ -98,18 +98,34 @@ function lostTurn({ state }: Pick<Schedule, 'state'>, server: string, { previous
   return previous === undefined && turn.startsAt >= since && ranBefore ? { unattempted: turn } : {}
 }
 
+/** For this long after the last server's start a selector is looked at at each tick, whatever its item says. */
+const watchedMs = 60 * 60_000
+
+/**
+ * Whether the servers that a selector matches have to be looked up: when a server is next, and around each turn, so that new
+ * servers are found in time. In between nothing is asked of OpenStack.
+ */
+export function isSelectorDue(schedule: Schedule, now: Date): boolean {
+  const next = Date.parse(schedule.state.next ?? '')
+  if (Number.isNaN(next) || next <= now.getTime()) return true
+  const { startsAt } = latestTurn(schedule, 0, now)
+  return now.getTime() < startsAt.getTime() + schedule.spread * minuteMs + watchedMs
+}
+
 const minuteMs = 60_000
 const firstRetryMs = 15 * minuteMs
 const longestRetryMs = 240 * minuteMs
-/** A quota is not lifted by asking again, and a stuck server not freed. */
+/** A quota is not lifted by asking again, a stuck server not freed, and a locked one not unlocked. */
 const hopelessRetryMs = 60 * minuteMs
+const hopeless = new Set<ErrorCode>(['SERVER_STUCK', 'SERVER_LOCKED', 'QUIESCE_NOT_REQUIRED', 'QUOTA_IMAGES', 'QUOTA_VOLUME_SNAPSHOTS'])
 /** One more look for the image whose answer was lost before another is asked for. */
 const lostRetryMs = 30 * minuteMs
 
 /**
  * When a failed run may be claimed again: about 15 minutes after the failure, doubling to 4 hours. A busy server and a
  * cloud that could not be entered are asked again after 15 minutes each time, as it costs them next to nothing; a used-up
- * quota and a stuck server after an hour each time, as only a person can help.
+ * quota, a stuck or a locked server after an hour each time, as only a person can help; a server that does not exist after 4
+ * hours each time.
  *
  * @param attempt - The attempt that failed, from 1.
  */
@@ -120,7 +136,8 @@ export function retryAt(attempt: number, code: ErrorCode, now: Date): Date {
 
 function retryWaitMs(attempt: number, code: ErrorCode): number {
   if (code === 'SERVER_BUSY' || code.startsWith('CLOUD_')) return firstRetryMs
-  if (code === 'SERVER_STUCK' || code.startsWith('QUOTA_')) return hopelessRetryMs
+  if (code === 'SERVER_NOT_FOUND') return longestRetryMs
+  if (hopeless.has(code)) return hopelessRetryMs
   const wait = Math.min(firstRetryMs * 2 ** (attempt - 1), longestRetryMs)
   return code === 'ANSWER_LOST' ? Math.max(wait, lostRetryMs) : wait
 }

@@ -1,6 +1,6 @@
 import { createdBy, marks } from '../model/image.ts'
 import type { RunKey } from '../model/run.ts'
-import type { Schedule } from '../model/schedule.ts'
+import type { Consistency, Schedule } from '../model/schedule.ts'
 
 /** Nova's bound for an image's name, in characters. */
 const longestName = 255
@@ -33,13 +33,14 @@ export function imageName(schedule: Pick<Schedule, 'imageName' | 'cadence' | 'na
 }
 
 /** The metadata that createImage is given. It wins over what Nova would inherit from the server's base image. */
-export function imageMetadata({ server, schedule, period }: RunKey, runId: string): Record<string, string> {
+export function imageMetadata({ server, schedule, period }: RunKey, runId: string, consistency: Consistency): Record<string, string> {
   return {
     [marks.createdBy]: createdBy,
     [marks.server]: server,
     [marks.schedule]: schedule,
     [marks.period]: period,
     [marks.run]: runId,
+    [marks.consistency]: consistency,
   }
 }
 

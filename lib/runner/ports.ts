@@ -1,6 +1,6 @@
 import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
 import type { Problem } from '../model/errors.ts'
-import type { Deletion, Run, RunKey, Sweep } from '../model/run.ts'
+import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 
@@ -10,6 +10,8 @@ export interface Cloud {
   readonly project: string
   /** How many images may be saving at once. */
   readonly maxInFlight: number
+  /** The same for the servers of one compute host. */
+  readonly maxInFlightPerHost: number
   readonly compute: {
     /** Every server of the project, or an error: never a part of them. */
     listServers(): Promise<Server[]>
@@ -76,14 +78,16 @@ export interface Runs {
    * @returns false when it is no longer the run that `before` was: somebody else was first.
    */
   advance(before: Run, after: Run): Promise<boolean>
-  /** How many images of a cloud are being made that were begun after `since`. */
-  countInFlight(cloud: string, since: Date): Promise<number>
-  /** All runs that are `starting` or `saving`, all deletions and all sweeps, of all clouds. */
+  /** The servers of the images of a cloud that are being made and were begun after `since`, one for each image. */
+  serversInFlight(cloud: string, since: Date): Promise<string[]>
+  /** All runs that are `starting` or `saving`, all deletions, sweeps and restarts, of all clouds. */
   inFlight(): Promise<InFlight>
   putDeletion(deletion: Deletion): Promise<void>
   removeDeletion(deletion: Deletion): Promise<void>
   putSweep(sweep: Sweep): Promise<void>
   removeSweep(sweep: Sweep): Promise<void>
+  putRestart(restart: Restart): Promise<void>
+  removeRestart(restart: Restart): Promise<void>
   /** When a cloud's images were last pruned; undefined if never. */
   lastPrune(cloud: string): Promise<Date | undefined>
   recordPrune(cloud: string, at: Date): Promise<void>
@@ -94,6 +98,7 @@ export interface InFlight {
   readonly runs: readonly Run[]
   readonly deletions: readonly Deletion[]
   readonly sweeps: readonly Sweep[]
+  readonly restarts: readonly Restart[]
 }
 
 /** What happened, for the event bus. */
@@ -165,6 +170,8 @@ export interface Ports {
   readonly clock: () => Date
   /** A new unique id for each claim. */
   readonly newId: () => string
+  /** Waits while a server is being stopped and started. */
+  readonly sleep: (ms: number) => Promise<void>
   /** Plan and log only. */
   readonly dryRun: boolean
   /** How many images one invocation may delete of one cloud. */
@@ -179,5 +186,5 @@ export interface Tick {
   readonly timeLeftMs: () => number
 }
 
-/** Nothing new is started when less than this is left of the invocation. */
+/** Nothing new is begun when less than this is left of the invocation. */
 export const reserveMs = 30_000

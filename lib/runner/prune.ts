@@ -1,14 +1,16 @@
 import pLimit from 'p-limit'
 import { hasCode, type Problem } from '../model/errors.ts'
 import { volumeSnapshots } from '../model/image.ts'
-import type { Deletion, Run, Sweep } from '../model/run.ts'
-import { cadences, type ParsedSchedule } from '../model/schedule.ts'
+import type { Deletion, Restart, Run, Sweep } from '../model/run.ts'
+import { cadences, type InvalidSchedule, type ParsedSchedule, type Schedule } from '../model/schedule.ts'
 import { finishDeletion } from './deletion.ts'
 import { listMarked, observe, type Observation } from './observation.ts'
-import { reserveMs, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
+import { reserveMs, type Cloud, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
 import { removeExcess, type RemovalCounts } from './removal.ts'
+import { finishRestart } from './restart.ts'
 import { fieldsOf, recordTrouble, settle } from './settle.ts'
-import { writeState } from './state.ts'
+import { shareImages } from './sharing.ts'
+import { settledState, writeState } from './state.ts'
 import { sweep } from './sweep.ts'
 
 const hourMs = 3_600_000
@@ -33,9 +35,9 @@ export interface PruneSummary extends RemovalCounts {
 }
 
 /**
- * Settles every run in flight, and deletes scheduled images beyond retention.
+ * Settles every run in flight, starts servers again that were stopped, shares good images, and deletes those beyond retention.
  *
- * A cloud is asked only when a run, a deletion or a sweep of it is in flight, and once a day. Then it costs one token, one
+ * A cloud is asked only when a run, a deletion, a sweep or a restart of it is in flight, and once a day. Then it costs one token, one
  * listing of the images that carry our mark (a page for each 1000), one of Cinder's snapshots where an image needs it, one
  * of all images, hidden ones too, where Cinder's snapshots are to be deleted, and what sealing and deleting take. What the tables fail for is a fault, logged and counted; the rest is done.
  */
@@ -77,9 +79,9 @@ interface Work extends InFlight {
   readonly parsed: readonly ParsedSchedule[]
 }
 
-function inFlightOf(name: string, { runs, deletions, sweeps }: InFlight): InFlight {
+function inFlightOf(name: string, { runs, deletions, sweeps, restarts }: InFlight): InFlight {
   const here = ({ cloud }: { cloud: string }) => cloud === name
-  return { runs: runs.filter(here), deletions: deletions.filter(here), sweeps: sweeps.filter(here) }
+  return { runs: runs.filter(here), deletions: deletions.filter(here), sweeps: sweeps.filter(here), restarts: restarts.filter(here) }
 }
 
 async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
@@ -90,7 +92,7 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   const isFresh = ({ startedAt }: Deletion | Sweep) => clock.getTime() - startedAt.getTime() < eagerMs
   const runs = work.runs.filter((run) => run.status === 'saving' || run.leaseUntil <= clock)
   const freshSweeps = work.sweeps.filter(isFresh)
-  if (!daily && runs.length === 0 && freshSweeps.length === 0 && !work.deletions.some(isFresh)) return
+  if (!daily && runs.length === 0 && work.restarts.length === 0 && freshSweeps.length === 0 && !work.deletions.some(isFresh)) return
 
   summary.clouds += 1
   const cloud = await ports.clouds.open(name, tick.timeLeftMs)
@@ -99,12 +101,14 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
 
   const good = await settleAll(runs, observed, work, invocation)
+  await restartAll(work, cloud, invocation)
   const pruning = daily || good > 0
   await cleanUp(pruning ? work.deletions : work.deletions.filter(isFresh), pruning ? work.sweeps : freshSweeps, observed, invocation)
   if (!pruning) return
 
   const schedules = work.parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : []))
   const existing = new Set(work.parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key)))
+  await shareImages(schedules, observed, tick, ports)
   const images = [...observed.images.values()]
   const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')
   const statuses = backed ? await observed.statuses() : undefined
@@ -125,7 +129,7 @@ async function isDailyDue(cloud: string, { tick, ports }: Invocation): Promise<b
 /** @returns how many runs became good. */
 async function settleAll(runs: readonly Run[], observed: Observation, work: Work, invocation: Invocation): Promise<number> {
   const { tick, ports, summary } = invocation
-  const items = itemsOf(work.parsed)
+  const settled: Settling[] = []
   const limit = pLimit(concurrentRuns)
   let good = 0
   await Promise.all(
@@ -142,34 +146,65 @@ async function settleAll(runs: readonly Run[], observed: Observation, work: Work
         })
         summary[outcome] += 1
         if (outcome === 'good') good += 1
-        if (!(await showOf(run, change, items, ports))) summary.faults += 1
+        settled.push({ run, change })
       }).catch((error: unknown) => {
         ports.log.error('a run could not be recorded', { ...fieldsOf(run), error })
         summary.faults += 1
       }),
     ),
   )
+  await showAll(settled, work.parsed, invocation)
   return good
 }
 
-type Items = ReadonlyMap<string, Parameters<typeof writeState>[0]>
+interface Settling {
+  readonly run: Run
+  readonly change: StateChange
+}
 
-function itemsOf(parsed: readonly ParsedSchedule[]): Items {
+/** Shows in the items what became of their runs. */
+async function showAll(settled: readonly Settling[], parsed: readonly ParsedSchedule[], { tick, ports, summary }: Invocation): Promise<void> {
+  const items = itemsOf(parsed)
+  const limit = pLimit(concurrentRuns)
+  await Promise.all(
+    [...Map.groupBy(settled, ({ run }) => run.schedule)].map(([key, theirs]) =>
+      limit(async () => {
+        const item = items.get(key)
+        if (item && !(await writeState(item, settledState(item, theirs, tick.now), ports))) summary.faults += 1
+      }),
+    ),
+  )
+}
+
+function itemsOf(parsed: readonly ParsedSchedule[]): ReadonlyMap<string, Schedule | InvalidSchedule> {
   return new Map(parsed.map((item) => (item.valid ? item.schedule : item.invalid)).map((item) => [item.key, item]))
 }
 
-/** Shows in a run's item what became of it; a problem only while no later run is there to have its own. */
-async function showOf(run: Run, change: StateChange, items: Items, ports: Ports): Promise<boolean> {
-  const item = items.get(run.schedule)
-  if (!item) return true
-  const { lastRun } = item.state
-  const { problem: _problem, next: _next, ...lasting } = change
-  return writeState(item, lastRun === undefined || lastRun.period === run.period ? change : lasting, ports)
+/** Starts servers again whose own invocation did not see them running; a person is told of those that will not start. */
+async function restartAll({ restarts, parsed }: Work, cloud: Cloud, { ports, summary }: Invocation): Promise<void> {
+  if (ports.dryRun) return
+  const items = itemsOf(parsed)
+  for (const restart of restarts) {
+    try {
+      const problem = await finishRestart(restart, cloud, ports)
+      if (problem) await tellOfRestart(restart, problem, items.get(restart.schedule), ports)
+    } catch (error) {
+      ports.log.error('a restart was not finished', { cloud: restart.cloud, server: restart.server, schedule: restart.schedule, error })
+      summary.faults += 1
+    }
+  }
+}
+
+async function tellOfRestart({ cloud, server, serverName, schedule, period }: Restart, problem: Problem, item: Schedule | InvalidSchedule | undefined, ports: Ports): Promise<void> {
+  if (item?.state.problem === problem.message) return
+  ports.events.publish({ type: 'Scheduled Image Failed', cloud, schedule, period, server: { id: server, name: serverName }, reason: problem })
+  if (item) await writeState(item, { problem: problem.message }, ports)
 }
 
 /** A cloud that cannot be entered keeps its runs from being settled; their items say so, and one event for each. */
-async function tellOfTrouble(runs: readonly Run[], problem: Problem, parsed: readonly ParsedSchedule[], { ports, summary }: Invocation): Promise<void> {
-  const items = itemsOf(parsed)
+async function tellOfTrouble(runs: readonly Run[], problem: Problem, parsed: readonly ParsedSchedule[], invocation: Invocation): Promise<void> {
+  const { ports, summary } = invocation
+  const troubled: Settling[] = []
   const limit = pLimit(concurrentRuns)
   await Promise.all(
     runs.map((run) =>
@@ -180,13 +215,14 @@ async function tellOfTrouble(runs: readonly Run[], problem: Problem, parsed: rea
           const reason = { code: problem.code, message: problem.message }
           ports.events.publish({ type: 'Scheduled Image Failed', cloud, schedule, period, attempt, server: { id: server, name: serverName }, reason })
         }
-        await showOf(run, change, items, ports)
+        troubled.push({ run, change })
       }).catch((error: unknown) => {
         ports.log.error('a run could not be recorded', { ...fieldsOf(run), error })
         summary.faults += 1
       }),
     ),
   )
+  await showAll(troubled, parsed, invocation)
 }
 
 /** Goes on with deletions, and cleans up after failed attempts. */

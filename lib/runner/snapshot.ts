@@ -1,36 +1,49 @@
 import pLimit from 'p-limit'
 import { hasCode, type Problem } from '../model/errors.ts'
 import type { Image } from '../model/image.ts'
-import { runKeyText, type RunKey } from '../model/run.ts'
-import { invalidSentence, type Cadence, type InvalidSchedule } from '../model/schedule.ts'
+import { runKeyText, type Run, type RunKey } from '../model/run.ts'
+import { invalidSentence, type Cadence, type InvalidSchedule, type Schedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
-import { busySince, decideDue, turnsAt, type Decision } from '../planner/due.ts'
+import { admit } from '../planner/admission.ts'
 import type { Turn } from '../planner/calendar.ts'
+import { busySince, decideDue, isSelectorDue, turnsAt, type Decision } from '../planner/due.ts'
 import { stuckAfterMs } from '../planner/follow-up.ts'
-import { findForgotten, isForgotten, recoveredRun, rememberedOf } from '../planner/recovery.ts'
+import { outlook } from '../planner/outlook.ts'
 import { isImageOf } from '../planner/ownership.ts'
-import { indexServers, refusalOf, selectServer } from '../planner/selection.ts'
+import { findForgotten, isForgotten, recoveredRun, rememberedOf } from '../planner/recovery.ts'
+import { indexServers, matchServers, refusalOf, selectServer, type ServerIndex } from '../planner/selection.ts'
+import { refuseInconsistent } from './consistency.ts'
 import { listMarked } from './observation.ts'
 import type { Cloud, Ports, Tick } from './ports.ts'
 import { fieldsOf } from './settle.ts'
-import { recordMissed, start, type Due, type Invocation, type Item, type SnapshotSummary, type Startable } from './start.ts'
-import { countsSince, writeState } from './state.ts'
+import { recordMissed, start, type Due, type Invocation, type Item, type Member, type SnapshotSummary, type Startable } from './start.ts'
+import { countsSince, membersState, writeState } from './state.ts'
 
 /** How many images one invocation asks one cloud for at the same time. Nova answers each in seconds. */
 const concurrentStarts = 10
+/** So many of the next runs are told of when a schedule begins to count. */
+const toldRuns = 3
 
-/** An item that is due, or (without a decision) may be: its server's name has not been looked up yet. */
+/** What is known of an item whose server's id is known. */
+interface Judged {
+  readonly item: Item
+  readonly decision: Decision
+  readonly forgotten: boolean
+  readonly lastGood: Date | undefined
+}
+
+/** An item that is due, or (without a judgement) may be: its servers have not been looked up yet. */
 interface Candidate {
   readonly item: Item
-  readonly decision?: Due
+  readonly judged?: Judged & { readonly decision: Due }
 }
 
 /**
  * Snapshots every server of one cadence that is due.
  *
- * Nothing is asked of OpenStack unless something is due. Then each cloud costs one token, one listing of its servers
- * and one POST for each server. One bad item, server or cloud never stops the others, and neither does a run that the
- * tables fail for: that is a fault, logged and counted.
+ * Nothing is asked of OpenStack unless something is due, or a selector has to be looked at. Then each cloud costs one token,
+ * one listing of its servers and one POST for each server. One bad item, server or cloud never stops the others, and neither
+ * does a run that the tables fail for: that is a fault, logged and counted.
  */
 export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
   const summary: SnapshotSummary = {
@@ -47,62 +60,100 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
       states.push(reportInvalid(parsed.invalid, ports))
     } else if (!parsed.schedule.enabled) {
       summary.disabled += 1
-      states.push(writeState(parsed.schedule, { since: undefined, next: undefined, problem: undefined }, ports))
+      states.push(writeState(parsed.schedule, { since: undefined, next: undefined, problem: undefined, missingSince: undefined }, ports))
     } else {
       const { schedule } = parsed
       const since = countsSince(schedule, tick.now)
-      const server = 'id' in schedule.server ? schedule.server.id : schedule.state.lastRun?.server
-      items.push({ schedule, since, server, change: { since: since.toISOString() } })
+      if (schedule.state.since === undefined) tellOutlook(schedule, tick.now, ports)
+      items.push({ schedule, since, server: knownServer(schedule), change: { since: since.toISOString() } })
     }
   }
 
   const invocation: Invocation = { tick, ports, summary }
   const candidates: Candidate[] = []
   for (const item of items.filter(({ server }) => server === undefined)) {
-    const turns = turnsAt(item.schedule, undefined, tick.now)
-    if (item.schedule.onEnable === 'now' || turns.current.startsAt >= item.since) candidates.push({ item })
+    if (mayBeDue(item, tick.now)) candidates.push({ item })
     else {
       summary.notDue += 1
-      item.change.next = turns.next.startsAt.toISOString()
+      if ('selector' in item.schedule.server) continue
+      item.change.next = turnsAt(item.schedule, undefined, tick.now).next.startsAt.toISOString()
       item.change.problem = undefined
     }
   }
-  for (const { item, decision } of await decide(items.filter(({ server }) => server !== undefined), invocation)) {
-    if (decision.kind === 'due') candidates.push({ item, decision })
-    else await leave(item, decision, invocation)
-  }
+  candidates.push(...(await sift(items.filter(({ server }) => server !== undefined), invocation)))
 
   const clouds = Map.groupBy(candidates, ({ item }) => item.schedule.cloud)
-  await Promise.all([...clouds].map(([cloud, theirs]) => snapshotCloud(cloud, theirs, invocation)))
+  await Promise.all([...clouds].map(([cloud, theirs]) => snapshotCloud(cloud, theirs, items, invocation)))
 
+  for (const { schedule, members, change } of items) if (members) Object.assign(change, membersState(schedule.state, members))
   const limit = pLimit(concurrentStarts)
   const written = await Promise.all([...states, ...items.map((item) => limit(() => writeState(item.schedule, item.change, ports)))])
   summary.faults += written.filter((success) => !success).length
   return summary
 }
 
+function knownServer({ server, state }: Schedule): string | undefined {
+  if ('id' in server) return server.id
+  return 'name' in server ? state.lastRun?.server : undefined
+}
+
+/** Whether a selector, or a name that was never looked up, has to be looked up now. */
+function mayBeDue({ schedule, since }: Item, now: Date): boolean {
+  if ('selector' in schedule.server) return isSelectorDue(schedule, now)
+  return schedule.onEnable === 'now' || turnsAt(schedule, undefined, now).current.startsAt >= since
+}
+
+function tellOutlook(schedule: Schedule, now: Date, ports: Ports): void {
+  const server = 'id' in schedule.server ? schedule.server.id : undefined
+  const next = outlook(schedule, server, now, toldRuns).map(({ startsAt, local, clockChange }) => ({ startsAt: startsAt.toISOString(), local, clockChange }))
+  ports.log.info(`counts from now on; it runs next at ${next.map(({ local }) => local).join(', ')}`, { cloud: schedule.cloud, schedule: schedule.key, next })
+}
+
+/** Of items whose server's id is known: those that are due. The others are left until later. */
+async function sift(items: readonly Item[], invocation: Invocation): Promise<(Candidate & Required<Pick<Candidate, 'judged'>>)[]> {
+  const due: (Candidate & Required<Pick<Candidate, 'judged'>>)[] = []
+  for (const judged of await judge(items, invocation)) {
+    const { item, decision } = judged
+    if (decision.kind === 'due') due.push({ item, judged: { ...judged, decision } })
+    else await leave(item, decision, invocation)
+  }
+  return due
+}
+
 /** Decides about items whose server's id is known; reads their runs, and asks nothing of OpenStack. */
-async function decide(items: readonly Item[], { tick, ports }: Invocation): Promise<{ item: Item; decision: Decision }[]> {
+async function judge(items: readonly Item[], { tick, ports }: Invocation): Promise<Judged[]> {
   const keyed = items.map((item) => {
-    const turns = turnsAt(item.schedule, item.server, tick.now)
-    const key = ({ period }: Turn): RunKey => ({ server: item.server!, schedule: item.schedule.key, period })
-    return { item, turns, current: key(turns.current), previous: key(turns.previous) }
+    const { schedule } = item
+    const turns = turnsAt(schedule, item.server, tick.now)
+    const key = ({ period }: Turn): RunKey => ({ server: item.server!, schedule: schedule.key, period })
+    // A selector's item remembers one of its servers: when the table has forgotten that run, it has forgotten the others too.
+    const { lastRun } = schedule.state
+    const witness = 'selector' in schedule.server && lastRun?.period === turns.current.period ? { server: lastRun.server, schedule: schedule.key, period: lastRun.period } : undefined
+    return { item, turns, current: key(turns.current), previous: key(turns.previous), witness }
   })
-  const current = await ports.runs.get(keyed.map((entry) => entry.current))
+  const current = await ports.runs.get(keyed.flatMap((entry) => [entry.current, ...(entry.witness ? [entry.witness] : [])]))
   const previous = await ports.runs.get(keyed.filter((entry) => !current.has(runKeyText(entry.current))).map((entry) => entry.previous))
   return keyed.map((entry) => {
-    const { item, turns } = entry
+    const { item, turns, witness } = entry
+    const { schedule } = item
     const runs = { current: current.get(runKeyText(entry.current)), previous: previous.get(runKeyText(entry.previous)) }
-    const decision = decideDue(item.schedule, item.server!, turns, runs, item.since, tick.now)
+    const decision = decideDue(schedule, item.server!, turns, runs, item.since, tick.now)
     const last = runs.current ?? runs.previous
-    if (last) Object.assign(item.change, rememberedOf(item.schedule, last))
+    if (last) Object.assign(item.change, rememberedOf(schedule, last))
     // The item shows the problem of the run that counts now, whichever function found it.
     item.change.problem = runs.current?.status === 'good' ? undefined : runs.current?.problem?.message
     if (decision.kind === 'not due' && decision.reason === 'the image of the previous period is still being made') {
       item.change.problem = runs.previous?.problem?.message ?? `The image of ${turns.previous.period} is still being made, and that of ${turns.current.period} waits for it.`
     }
-    return { item, decision }
+    const forgotten = witness ? runs.current === undefined && !current.has(runKeyText(witness)) : isForgotten(schedule, item.server!, turns.current, runs.current)
+    const remembered = 'selector' in schedule.server ? undefined : schedule.state.lastGood?.time
+    const lastGood = remembered === undefined ? goodSince(runs.previous) : new Date(remembered)
+    return { item, decision, forgotten, lastGood }
   })
+}
+
+function goodSince(run: Run | undefined): Date | undefined {
+  return run?.status === 'good' ? (run.createdAt ?? run.startedAt) : undefined
 }
 
 async function leave(item: Item, decision: Extract<Decision, { kind: 'not due' }>, invocation: Invocation): Promise<void> {
@@ -113,7 +164,7 @@ async function leave(item: Item, decision: Extract<Decision, { kind: 'not due' }
 }
 
 /** Snapshots one cloud's due servers, stalest first. */
-async function snapshotCloud(name: string, candidates: readonly Candidate[], invocation: Invocation): Promise<void> {
+async function snapshotCloud(name: string, candidates: readonly Candidate[], items: readonly Item[], invocation: Invocation): Promise<void> {
   const { tick, ports, summary } = invocation
   try {
     let cloud: Cloud
@@ -127,53 +178,69 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], inv
       await startAll(undefined, candidates.flatMap((candidate) => refused(candidate, error, 'cloud', invocation)), invocation)
       return
     }
-    const due = stalestFirst(await withoutForgotten(name, await resolve(candidates, name, servers, invocation), cloud, invocation))
+    const index = indexServers(servers)
+    const resolved = await resolve(candidates, name, index, invocation)
+    warnOfSeveral(resolved, items.filter(({ schedule }) => schedule.cloud === name), invocation)
+    const due = await refuseInconsistent(await withoutForgotten(name, resolved, cloud, invocation), cloud)
     if (due.length === 0) return
-    let free = cloud.maxInFlight - (await ports.runs.countInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs)))
-    const asked = new Set<string>()
-    const startable = due.filter(({ item, server, refusal }) => {
-      if (refusal) return true
-      // Nova checks whether a server is busy before it makes the image, and marks it busy afterwards: of two requests at once one leaves an image that stays queued for ever.
-      const reason = asked.has(server.id) ? 'another image of this server is asked for now' : free <= 0 ? `as many images of this cloud are being made as max_in_flight allows (${cloud.maxInFlight})` : undefined
-      if (reason === undefined) {
-        asked.add(server.id)
-        free -= 1
-        return true
-      }
-      summary.waiting += 1
-      ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule: item.schedule.key })
-      return false
-    })
-    await startAll(cloud, startable, invocation)
+    const inFlight = await ports.runs.serversInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs))
+    const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined }))
+    const { admitted, waiting } = admit(applicants, inFlight, index.byId, cloud)
+    summary.waiting += waiting.length
+    for (const { applicant: { server, schedule }, reason } of waiting) ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
+    await startAll(cloud, admitted, invocation)
   } catch (error) {
     ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
     summary.faults += 1
   }
 }
 
-/** Finds each candidate's server, and decides anew where a name now means another server than it did. */
-async function resolve(candidates: readonly Candidate[], cloud: string, servers: readonly Server[], invocation: Invocation): Promise<Startable[]> {
-  const index = indexServers(servers)
+/** Finds each candidate's servers, and decides about those that were not known, or where a name now means another server than it did. */
+async function resolve(candidates: readonly Candidate[], cloud: string, index: ServerIndex, invocation: Invocation): Promise<Startable[]> {
   const startable: Startable[] = []
   const undecided: Item[] = []
   for (const candidate of candidates) {
-    const { item, decision } = candidate
-    if ('selector' in item.schedule.server) continue
-    const server = selectServer(item.schedule.server, index, cloud)
-    if ('code' in server) startable.push(...refused(candidate, server, 'server', invocation))
-    else if (decision && server.id === item.server) startable.push(startableOf(item, decision, server, invocation))
+    const { item, judged } = candidate
+    const { server: reference } = item.schedule
+    if ('selector' in reference) {
+      const matched = matchServers(reference.selector, item.schedule.maxServers, [...index.byId.values()], cloud)
+      if ('code' in matched) startable.push(...refused(candidate, matched, 'server', invocation))
+      else {
+        item.members = matched.map(({ id, name }): Member => ({ ...item, server: id, serverName: name, change: {} }))
+        undecided.push(...item.members)
+      }
+      continue
+    }
+    const server = selectServer(reference, index, cloud)
+    if ('code' in server) {
+      startable.push(...refused(candidate, server, 'server', invocation))
+      continue
+    }
+    item.change.missingSince = undefined
+    if (judged && server.id === item.server) startable.push(startableOf(judged, server, invocation))
     else undecided.push({ ...item, server: server.id })
   }
-  for (const { item, decision } of await decide(undecided, invocation)) {
-    const server = index.byId.get(item.server!)!
-    if (decision.kind === 'due') startable.push(startableOf(item, decision, server, invocation))
-    else await leave(item, decision, invocation)
-  }
+  for (const { judged } of await sift(undecided, invocation)) startable.push(startableOf(judged, index.byId.get(judged.item.server!)!, invocation))
   return startable
 }
 
-function startableOf(item: Item, decision: Due, server: Server, { ports }: Invocation): Startable {
-  return { item, decision, server, refusal: refusalOf(server, busySince(decision.after), ports.clock()) }
+function startableOf({ item, decision, forgotten, lastGood }: Judged & { readonly decision: Due }, server: Server, { ports }: Invocation): Startable {
+  return { item, decision, server, forgotten, lastGood, refusal: refusalOf(server, busySince(decision.after), ports.clock()) }
+}
+
+/** Two schedules of one cadence make two images of a server, which few people mean. */
+function warnOfSeveral(due: readonly Startable[], items: readonly Item[], { ports }: Invocation): void {
+  const schedules = new Map<string, Set<string>>()
+  for (const item of items) {
+    for (const { server } of item.members ?? [item]) {
+      if (server !== undefined) schedules.set(server, (schedules.get(server) ?? new Set()).add(item.schedule.key))
+    }
+  }
+  for (const server of new Map(due.map((startable) => [startable.server.id, startable.server])).values()) {
+    const keys = [...(schedules.get(server.id) ?? [])]
+    if (keys.length < 2) continue
+    ports.log.warn(`server "${server.name}" is in ${keys.length} schedules of one cadence (${keys.join(', ')}), and each makes its own image of it`, { server: server.id, schedules: keys })
+  }
 }
 
 /**
@@ -181,7 +248,7 @@ function startableOf(item: Item, decision: Due, server: Server, { ports }: Invoc
  * images are listed only when an item remembers more than the table, or when the answer to the attempt before was lost.
  */
 async function withoutForgotten(name: string, due: readonly Startable[], cloud: Cloud, { ports, summary }: Invocation): Promise<Startable[]> {
-  const isSuspect = ({ item, decision, server }: Startable) => decision.after?.problem?.code === 'ANSWER_LOST' || isForgotten(item.schedule, server.id, decision.turn, decision.after)
+  const isSuspect = ({ decision, forgotten }: Startable) => decision.after?.problem?.code === 'ANSWER_LOST' || forgotten
   if (!due.some(isSuspect)) return [...due]
   let images: Image[]
   try {
@@ -225,29 +292,30 @@ async function withoutForgotten(name: string, due: readonly Startable[], cloud: 
  * A candidate whose cloud or server could not be reached. Its run is recorded as failed, so that the period is not
  * forgotten; where only a name is known there is no run to record, and the item alone says what is wrong.
  */
-function refused({ item, decision }: Candidate, problem: Problem, what: 'cloud' | 'server', { ports, summary }: Invocation): Startable[] {
+function refused({ item, judged }: Candidate, refusal: Problem, what: 'cloud' | 'server', { tick, ports, summary }: Invocation): Startable[] {
   summary.unreachable += 1
   const { schedule, change } = item
+  let problem = refusal
+  if (refusal.code === 'SERVER_NOT_FOUND') {
+    change.missingSince = schedule.state.missingSince ?? tick.now.toISOString()
+    problem = { code: refusal.code, message: `${refusal.message} It has been missing since ${change.missingSince}.` }
+  }
   // The id that a name had is good enough while only the cloud is away, but not once the name means none or two.
-  if (decision && (what === 'cloud' || 'id' in schedule.server)) {
+  if (judged && (what === 'cloud' || 'id' in schedule.server)) {
+    const { decision } = judged
     const id = item.server!
     const name = (decision.after ?? decision.missed)?.serverName ?? id
-    return [{ item, decision, server: { id, name, status: 'UNKNOWN', taskState: null, volumes: [], tags: undefined, metadata: {}, host: undefined, image: undefined }, refusal: problem }]
+    return [{ ...judged, server: { id, name, status: 'UNKNOWN', taskState: null, volumes: [], tags: undefined, metadata: {}, host: undefined, image: undefined }, refusal: problem }]
   }
   change.problem = problem.message
-  change.next = undefined
+  // A selector is looked at again around its next turn.
+  change.next = what === 'server' && 'selector' in schedule.server ? turnsAt(schedule, undefined, tick.now).next.startsAt.toISOString() : undefined
   ports.log.warn(problem.message, { cloud: schedule.cloud, schedule: schedule.key, code: problem.code })
   if (schedule.state.problem !== problem.message) {
     const reason = { code: problem.code, message: problem.message }
     ports.events.publish({ type: 'Scheduled Image Failed', cloud: schedule.cloud, schedule: schedule.key, reason })
   }
   return []
-}
-
-/** The server whose last good image is oldest comes first, one that has none before all. */
-function stalestFirst(due: readonly Startable[]): Startable[] {
-  const staleness = ({ item, decision }: Startable) => `${item.schedule.state.lastGood?.time ?? ''} ${decision.turn.startsAt.toISOString()}`
-  return due.toSorted((a, b) => (staleness(a) < staleness(b) ? -1 : 1))
 }
 
 async function startAll(cloud: Cloud | undefined, startable: readonly Startable[], invocation: Invocation): Promise<void> {

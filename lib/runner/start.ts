@@ -7,12 +7,16 @@ import { busySince, retryAt, type Decision } from '../planner/due.ts'
 import { mayLeaveBehind } from '../planner/follow-up.ts'
 import { imageMetadata, imageName } from '../planner/naming.ts'
 import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
+import { startAgain, stop, untilMade } from './restart.ts'
 import { sweepOf } from './sweep.ts'
 
 /** How long nobody else may conclude anything about a request that has no answer. Longer than any request may take. */
 const leaseMs = 10 * 60_000
 
-/** What one invocation did, for its summary line. Schedules, except `started`, `failed`, `busy` and `missed`: runs. */
+/** A server is stopped only while there is time to see its image made, and the server running again. */
+const stopReserveMs = 4 * 60_000
+
+/** What one invocation did, for its summary line. `schedules`, `invalid` and `disabled` count items, the others runs. */
 export interface SnapshotSummary {
   schedules: number
   invalid: number
@@ -28,7 +32,7 @@ export interface SnapshotSummary {
   claimedElsewhere: number
   /** The runs table had forgotten them; their images were found by their marks. */
   recovered: number
-  /** Whose cloud could not be entered, or whose server was not found. */
+  /** Whose cloud could not be entered, or whose servers were not found. */
   unreachable: number
   /** Would have been started, in a dry run. */
   planned: number
@@ -47,9 +51,15 @@ export interface Invocation {
 export interface Item {
   readonly schedule: Schedule
   readonly since: Date
-  /** The server's id: known from the item, or from the last time its name was looked up. */
+  /** The server's id: known from the item, or from the last time its name was looked up; one that its selector matches. */
   readonly server: string | undefined
   change: { -readonly [Field in keyof StateChange]: StateChange[Field] }
+  /** Of a selector that was looked at: an item for each server that it matches. */
+  members?: readonly Member[]
+}
+
+export interface Member extends Item {
+  readonly serverName: string
 }
 
 /** A decision to start. */
@@ -61,6 +71,10 @@ export interface Startable {
   readonly decision: Due
   readonly server: Server
   readonly refusal: Problem | undefined
+  /** The runs table may have forgotten that this period has its image. */
+  readonly forgotten: boolean
+  /** When the server's last good image of this schedule was made, as far as that is known. */
+  readonly lastGood: Date | undefined
 }
 
 /**
@@ -73,7 +87,8 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   const { schedule } = item
   const { period } = decision.turn
   const fields = { cloud: schedule.cloud, server: server.id, serverName: server.name, schedule: schedule.key, period }
-  if (tick.timeLeftMs() < reserveMs) {
+  const stops = schedule.consistency === 'stopped' && server.status === 'ACTIVE' && !refusal
+  if (tick.timeLeftMs() < (stops ? stopReserveMs : reserveMs)) {
     summary.waiting += 1
     ports.log.info('waiting: too little time is left in this invocation', fields)
     return
@@ -91,7 +106,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   }
   if (ports.dryRun) {
     summary.planned += 1
-    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}`, fields)
+    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}${stops ? ', with the server stopped' : ''}`, fields)
     return
   }
   await recordMissed(item, decision, invocation)
@@ -104,22 +119,46 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   item.change.lastRun = { time: at.toISOString(), period, server: server.id }
   if (refusal || !cloud) return recordFailure(claimed, refusal!, item, invocation)
 
+  if (!stops) {
+    await ask(cloud, claimed, item, invocation)
+    return
+  }
+  const { restart, problem } = await stop(claimed, cloud, tick, ports)
+  try {
+    if (problem) await recordFailure(claimed, problem, item, invocation)
+    else {
+      const image = await ask(cloud, claimed, item, invocation)
+      if (image !== undefined) await untilMade(image, cloud, tick, ports)
+    }
+  } finally {
+    if (restart) await startAgain(restart, cloud, tick, ports)
+  }
+}
+
+/** Asks for the image of a claimed run. @returns its id, unless it was refused; that is recorded. */
+async function ask(cloud: Cloud, claimed: Run, item: Item, invocation: Invocation): Promise<string | undefined> {
+  const { ports, summary } = invocation
+  const { schedule } = item
+  const { server, serverName, period } = claimed
   let answer: Awaited<ReturnType<Cloud['compute']['createImage']>>
   try {
-    answer = await cloud.compute.createImage(server.id, claimed.imageName, imageMetadata(claimed, claimed.runId))
+    answer = await cloud.compute.createImage(server, claimed.imageName, imageMetadata(claimed, claimed.runId, schedule.consistency))
   } catch (error) {
     if (!hasCode(error)) throw error
     if (mayLeaveBehind(claimed, error.code)) await ports.runs.putSweep(sweepOf(claimed, true))
-    return recordFailure(claimed, error, item, invocation)
+    await recordFailure(claimed, error, item, invocation)
+    return undefined
   }
   const { image, requestId } = answer
+  const fields = { cloud: schedule.cloud, server, serverName, schedule: schedule.key, period }
   summary.started += 1
   ports.log.info(`started ${claimed.imageName}`, { ...fields, image, attempt: claimed.attempt, requestId })
   await ports.runs.advance(claimed, { ...claimed, status: 'saving', image, ...(requestId && { requestId }) })
   ports.events.publish({
     type: 'Scheduled Image Started', cloud: schedule.cloud, schedule: schedule.key, period, attempt: claimed.attempt,
-    server: { id: server.id, name: server.name }, image: { id: image, name: claimed.imageName },
+    server: { id: server, name: serverName }, image: { id: image, name: claimed.imageName },
   })
+  return image
 }
 
 async function recordFailure(claimed: Run, problem: Problem & { requestId?: string | undefined }, item: Item, { tick, ports, summary }: Invocation): Promise<void> {

@@ -84,19 +84,29 @@ test('the index holds what is in flight, and forgets it when it is settled', asy
   const starting = fresh()
   await table.claim(starting, undefined)
   expect(mine((await table.inFlight()).runs)).toEqual([starting])
-  expect(await table.countInFlight(`cloud-${period}`, new Date(0))).toBe(1)
+  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([starting.server])
+  expect(await table.serversInFlight(`cloud-${period}`, starting.startedAt)).toEqual([])
   await table.advance(starting, { ...starting, status: 'good' })
   expect(mine((await table.inFlight()).runs)).toEqual([])
-  expect(await table.countInFlight(`cloud-${period}`, new Date(0))).toBe(0)
+  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([])
 })
 
 test('a deletion is in flight until it is removed, and takes no slot of an image', async () => {
   const deletion = { cloud: `cloud-${period}`, server: web1, schedule: 'daily/web-1', image: id(period), snapshots: [id(101)], startedAt: new Date('2026-11-21T01:00:00Z') }
   await table.putDeletion(deletion)
   expect((await table.inFlight()).deletions).toEqual([deletion])
-  expect(await table.countInFlight(`cloud-${period}`, new Date(0))).toBe(0)
+  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([])
   await table.removeDeletion(deletion)
   expect((await table.inFlight()).deletions).toEqual([])
+})
+
+test('a restart is in flight until it is removed, and takes no slot of an image', async () => {
+  const restart = { cloud: `cloud-${period}`, server: web1, serverName: 'web-1', schedule: 'daily/web-1', period: '2026-11-21', runId: 'run-1', startedAt: new Date('2026-11-21T01:00:00Z') }
+  await table.putRestart(restart)
+  expect((await table.inFlight()).restarts).toEqual([restart])
+  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([])
+  await table.removeRestart(restart)
+  expect((await table.inFlight()).restarts).toEqual([])
 })
 
 test('more than a hundred runs are read, those that do not exist left out', async () => {

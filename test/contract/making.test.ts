@@ -142,7 +142,7 @@ describe('names and metadata', () => {
     const server = await cloud.boot({ label: 'named' })
     const schedule = { cadence: 'daily', name: 's'.repeat(128), imageName: `${cloud.name('')}{server}-{time}` } as const
     const wanted = imageName(schedule, { server: name, period: period(1), at: new Date() })
-    const metadata = imageMetadata({ server, schedule: `daily/${schedule.name}`, period: period(1) }, cloud.name('run'))
+    const metadata = imageMetadata({ server, schedule: `daily/${schedule.name}`, period: period(1) }, cloud.name('run'), 'live')
     const { image } = await mine.compute.createImage(server, wanted, metadata)
     expect(await cloud.finished(image, server)).toMatchObject({ name: wanted, ...metadata })
   })

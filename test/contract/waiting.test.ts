@@ -100,7 +100,7 @@ describe.skipIf(!cloud.knobs)('images that do not come', () => {
 
 test('case 38: many servers at once wait for one another in Nova, and each gets one image', async () => {
   const service = await deploy()
-  const patient = { ...cloud.entry(), max_in_flight: 20 }
+  const patient = { ...cloud.entry(), max_in_flight: 20, max_in_flight_per_host: 20 }
   service.putCloud('default', patient)
   const count = cloud.real ? 8 : 20
   const servers = await Promise.all(Array.from({ length: count }, (_, n) => cloud.boot({ label: `many-${n}` })))

@@ -32,6 +32,6 @@ test('a mapping that is absent or empty names nothing, and one that is no JSON c
 test('the marks are those of the images that are out there already', () => {
   expect({ ...marks, is: createdBy, tag: sealTag }).toEqual({
     createdBy: 'org.openstack__1__created_by', is: 'scheduled_images_service', server: 'instance_uuid', schedule: 'scheduled_images__schedule',
-    period: 'scheduled_images__period', run: 'scheduled_images__run', seal: 'scheduled_images__image', tag: 'scheduled-images',
+    period: 'scheduled_images__period', run: 'scheduled_images__run', consistency: 'scheduled_images__consistency', seal: 'scheduled_images__image', sharedWith: 'scheduled_images__shared_with', tag: 'scheduled-images',
   })
 })

@@ -23,7 +23,7 @@ test('an application credential, with every default', () => {
   expect(parseCloudConfig(appCredential, 'default')).toEqual({
     authUrl: 'https://keystone.example.com:5000/v3',
     credentials: { kind: 'application credential', secret: 's3cret', application: { id: '21dced0fd20347869b93710d2b98aae0' } },
-    region: undefined, interface: 'public', verify: true, cacert: undefined, overrides: {}, maxInFlight: 10,
+    region: undefined, interface: 'public', verify: true, cacert: undefined, overrides: {}, maxInFlight: 10, maxInFlightPerHost: 5,
   })
 })
 
@@ -48,9 +48,10 @@ cacert: |
 image_endpoint_override: https://glance.example.com
 volumev3_endpoint_override: https://cinder.example.com/v3
 max_in_flight: '25'
+max_in_flight_per_host: 12
 `
   expect(parseCloudConfig(entry, 'default')).toMatchObject({
-    interface: 'internal', verify: false, cacert: expect.stringContaining('MIIB') as unknown, maxInFlight: 25,
+    interface: 'internal', verify: false, cacert: expect.stringContaining('MIIB') as unknown, maxInFlight: 25, maxInFlightPerHost: 12,
     overrides: { image: 'https://glance.example.com', 'block-storage': 'https://cinder.example.com/v3' },
   })
 })

@@ -45,8 +45,8 @@ test('case 21: no server can have a name that Nova would refuse for its image', 
 })
 
 test('case 19: metadata keys and values are within what Nova takes', () => {
-  const metadata = imageMetadata({ server: web1, schedule: `daily/${'x'.repeat(128)}`, period: '2026-11-21' }, 'run-1')
-  expect(metadata).toMatchObject({ 'org.openstack__1__created_by': 'scheduled_images_service', instance_uuid: web1, scheduled_images__run: 'run-1' })
+  const metadata = imageMetadata({ server: web1, schedule: `daily/${'x'.repeat(128)}`, period: '2026-11-21' }, 'run-1', 'quiesced')
+  expect(metadata).toMatchObject({ 'org.openstack__1__created_by': 'scheduled_images_service', instance_uuid: web1, scheduled_images__run: 'run-1', scheduled_images__consistency: 'quiesced' })
   for (const [key, value] of Object.entries(metadata)) {
     expect(key).toMatch(/^[a-zA-Z0-9-_:. ]{1,255}$/)
     expect(value.length).toBeLessThanOrEqual(255)

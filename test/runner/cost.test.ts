@@ -14,7 +14,7 @@ function counted({ openstack }: World, since: number): Record<string, number> {
 
 async function allowInFlight(world: World, max: number): Promise<void> {
   const [[name, text]] = [...world.aws.parameters] as [[string, string]]
-  world.aws.parameters.set(name, JSON.stringify({ ...(JSON.parse(text) as object), max_in_flight: max }))
+  world.aws.parameters.set(name, JSON.stringify({ ...(JSON.parse(text) as object), max_in_flight: max, max_in_flight_per_host: max }))
 }
 
 test('a tick with nothing due and nothing in flight makes no call to OpenStack', async () => {

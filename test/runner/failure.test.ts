@@ -274,7 +274,7 @@ test('the first run of a schedule that begins at once is missed as any other', a
 
 test('stuck servers do not keep the others of their cloud from their turn', async () => {
   const { world, service } = fixture
-  for (let n = 0; n < 10; n += 1) await scheduled(world, `stuck-${n}`, { metadata: { lab_delay: '1000000' } }, { at: '00:45' })
+  for (let n = 0; n < 10; n += 1) await scheduled(world, `stuck-${n}`, { metadata: { lab_delay: '1000000' }, host: `compute-${n}` }, { at: '00:45' })
   const web = await scheduled(world, 'web-1')
   await enable(service)
   await service.tickAt(day(1, '00:45:00'))

@@ -16,6 +16,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
   const cloud: Cloud = {
     project,
     maxInFlight: 10,
+    maxInFlightPerHost: 10,
     compute: {
       listServers: () => Promise.resolve(servers),
       getServer: never,
@@ -41,12 +42,14 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
     get: () => Promise.resolve(new Map()),
     claim: () => Promise.resolve(true),
     advance: () => Promise.resolve(true),
-    countInFlight: () => Promise.resolve(0),
-    inFlight: () => Promise.resolve({ runs: servers.map(({ id: of }, n) => run({ server: of, image: id(11 + n) })), deletions: [], sweeps: [] }),
+    serversInFlight: () => Promise.resolve([]),
+    inFlight: () => Promise.resolve({ runs: servers.map(({ id: of }, n) => run({ server: of, image: id(11 + n) })), deletions: [], sweeps: [], restarts: [] }),
     putDeletion: never,
     removeDeletion: never,
     putSweep: never,
     removeSweep: never,
+    putRestart: never,
+    removeRestart: never,
     lastPrune: () => Promise.resolve(tick.now),
     recordPrune: () => Promise.resolve(),
     ...runs,
@@ -63,6 +66,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
       log: { debug: silent, info: silent, warn: silent, error: silent },
       clock: () => tick.now,
       newId: () => 'run-1',
+      sleep: () => Promise.resolve(),
       dryRun: false, maxDeletes: 100,
     },
   }

@@ -1,0 +1,49 @@
+import { hasCode } from '../model/errors.ts'
+import { volumeSnapshots, type Image } from '../model/image.ts'
+import type { Schedule } from '../model/schedule.ts'
+import { goodness } from '../planner/goodness.ts'
+import { scheduledImage } from '../planner/ownership.ts'
+import { planSharing, recipientsOf, recordOf, type SharingPlan } from '../planner/sharing.ts'
+import type { Observation } from './observation.ts'
+import { reserveMs, type Ports, type Tick } from './ports.ts'
+
+/** Makes each good scheduled image a shared one whose members are those of its schedule's `shareWith`. */
+export async function shareImages(schedules: readonly Schedule[], { cloud, images, statuses }: Observation, tick: Tick, ports: Ports): Promise<void> {
+  const byKey = new Map(schedules.map((schedule) => [schedule.key, schedule]))
+  for (const image of images.values()) {
+    const scheduled = scheduledImage(image, cloud.project)
+    const schedule = scheduled && byKey.get(scheduled.schedule)
+    const plan = schedule && planSharing(image, schedule.shareWith)
+    if (!plan || tick.timeLeftMs() < reserveMs) continue
+    const fields = { cloud: schedule.cloud, server: scheduled.server, schedule: schedule.key, image: image.id }
+    const backed = volumeSnapshots(image).kind === 'snapshots'
+    if (!goodness(image, backed ? await statuses() : undefined).good) continue
+    if (ports.dryRun) {
+      ports.log.info(`dry run: would share ${image.name}${sentence(plan)}`, fields)
+      continue
+    }
+    try {
+      await share(image, plan, cloud)
+      ports.log.info(`shared ${image.name}${sentence(plan)}`, fields)
+      if (backed && plan.add.length > 0) ports.log.warn('the members see this image but cannot start servers from it: its data is in volume snapshots, which OpenStack does not share', fields)
+    } catch (error) {
+      if (!hasCode(error)) throw error
+      ports.log.warn(`not shared yet: ${error.message}`, { ...fields, code: error.code, requestId: error.requestId })
+    }
+  }
+}
+
+/** Whoever might be a member is recorded before he is, and until he no longer is: what is not recorded would stay shared for ever. */
+async function share(image: Image, { open, add, remove }: SharingPlan, { image: service }: Observation['cloud']): Promise<void> {
+  const before = recipientsOf(image)
+  const during = [...new Set([...before, ...add])]
+  if (during.length > before.length) await service.addMarks(image, recordOf(image, during), [])
+  if (open) await service.setVisibility(image.id, 'shared')
+  for (const project of add) await service.addMember(image.id, project)
+  for (const project of remove) await service.removeMember(image.id, project)
+  if (remove.length > 0) await service.addMarks(image, recordOf(image, during.filter((project) => !remove.includes(project))), [])
+}
+
+function sentence({ add, remove }: SharingPlan): string {
+  return [add.length > 0 && ` with ${add.join(', ')}`, remove.length > 0 && ` no longer with ${remove.join(', ')}`].filter(Boolean).join(', and')
+}
