@@ -17,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), 'cold-import-'))
 const sizes = new Map<string, number>()
 const modules = new Map([['empty', join(folder, 'empty.mjs')]])
 writeFileSync(join(folder, 'empty.mjs'), 'export {}\n')
-for (const [name, handler] of [['snapshotDaily', 'snapshot-daily'], ['snapshotWeekly', 'snapshot-weekly'], ['prune', 'prune']] as const) {
+for (const [name, handler] of [['snapshotDaily', 'snapshot-daily'], ['snapshotCustom', 'snapshot-custom'], ['prune', 'prune']] as const) {
   const code = Object.entries(unzipSync(readFileSync(join(root, '.serverless', `${name}.zip`)))).filter(([path]) => path.endsWith('.mjs'))
   mkdirSync(join(folder, name, 'functions'), { recursive: true })
   for (const [path, bytes] of code) writeFileSync(join(folder, name, path), bytes)

@@ -15,7 +15,7 @@ import { cloudUnderTest, type Json } from './harness.ts'
 const cloud = await cloudUnderTest()
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
-const functions = { snapshotDaily: 'snapshot-daily', snapshotWeekly: 'snapshot-weekly', prune: 'prune' } as const
+const functions = { snapshotDaily: 'snapshot-daily', snapshotWeekly: 'snapshot-weekly', snapshotMonthly: 'snapshot-monthly', snapshotYearly: 'snapshot-yearly', snapshotCustom: 'snapshot-custom', prune: 'prune' } as const
 type FunctionName = keyof typeof functions
 
 let unpacked: string

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { World } from '../../demo/world.ts'
-import type { Cadence } from '../../lib/model/schedule.ts'
+import { cadences, type Cadence } from '../../lib/model/schedule.ts'
 import type { LogFields, Metrics } from '../../lib/runner/ports.ts'
 import { wire, type Edges, type Service } from '../../lib/wiring.ts'
 import { watchLog } from './secrecy.ts'
@@ -18,7 +18,7 @@ export interface TestService extends Service {
   /** Sets the clock, runs the snapshot function of one cadence, and sends its events. */
   snapshotAt(cadence: Cadence, at: string): ReturnType<Service['snapshot']>
   pruneAt(at: string): ReturnType<Service['prune']>
-  /** All three functions once, as at any tick of a real day. */
+  /** All functions once, as at any tick of a real day. */
   tickAt(at: string): Promise<void>
 }
 
@@ -47,8 +47,7 @@ export function serviceIn(world: World, env: Record<string, string> = {}, edges:
     snapshotAt,
     pruneAt,
     tickAt: async (at) => {
-      await snapshotAt('daily', at)
-      await snapshotAt('weekly', at)
+      for (const cadence of cadences) await snapshotAt(cadence, at)
       await pruneAt(at)
     },
   }

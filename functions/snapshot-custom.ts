@@ -1,0 +1,4 @@
+import { timer } from './timer.ts'
+
+/** Snapshots the servers whose custom schedule is due. */
+export const handler = timer((service, tick) => service.snapshot('custom', tick))
