@@ -2,7 +2,8 @@ import * as z from 'zod'
 import type { ErrorCode } from './errors.ts'
 
 /**
- * One turn of a schedule, named by its scheduled instant: the local date for daily and weekly (`2026-11-21`).
+ * One turn of a schedule, named by its scheduled instant: the local date (`2026-11-21`), or for custom the instant in UTC
+ * (`2026-11-21T06:01Z`).
  */
 export type Period = string
 
