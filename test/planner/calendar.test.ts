@@ -116,13 +116,23 @@ test('each of many crons in many zones has its own turns', () => {
   }
 })
 
-test('the servers of one cron have its turns, each later by its own share', () => {
+test('the servers of one cron have its turns, each later by its own share, tick after tick', () => {
   const timing = schedule({ cadence: 'custom', cron: '0 */6 * * *' })
-  const now = new Date('2026-11-21T12:00:00Z')
-  for (let share = 0; share < 1440; share += 1) {
-    const hoursBefore = 6 * Math.ceil(share / 360)
-    const scheduled = new Date(now.getTime() - hoursBefore * hourMs)
-    expect(latestTurn(timing, share, now)).toEqual({ period: minuteText(scheduled), startsAt: new Date(scheduled.getTime() + share * minuteMs) })
+  for (const now of [new Date('2026-11-21T12:00:00Z'), new Date('2026-11-21T18:00:00Z')]) {
+    for (let share = 0; share < 1440; share += 1) {
+      const scheduled = new Date(now.getTime() - 6 * Math.ceil(share / 360) * hourMs)
+      expect(latestTurn(timing, share, now)).toEqual({ period: minuteText(scheduled), startsAt: new Date(scheduled.getTime() + share * minuteMs) })
+    }
+  }
+})
+
+test('the instants of dates do not depend on which is asked for first', () => {
+  const noon = { hour: 12, minute: 0 }
+  for (const month of ['03', '10']) {
+    const dates = Array.from({ length: 10 }, (_, n) => `2026-${month}-${22 + n}`)
+    const forwards = dates.map((date) => instantOf('Europe/Copenhagen', date, noon))
+    const backwards = dates.toReversed().map((date) => instantOf('Europe/Oslo', date, noon)).toReversed()
+    expect(backwards).toEqual(forwards)
   }
 })
 
