@@ -166,11 +166,12 @@ interface DayOfClocks {
 }
 
 const zones = new Map<string, Zone>()
+const digits = { hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit' } as const
 
 function zoneOf(timeZone: string): Zone {
   let zone = zones.get(timeZone)
   if (zone === undefined) {
-    zone = { format: new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' }), days: new Map() }
+    zone = { format: new Intl.DateTimeFormat('en-US', { timeZone, ...digits }), days: new Map() }
     zones.set(timeZone, zone)
   }
   return zone
@@ -208,17 +209,18 @@ function clocksOn(zone: Zone, day: number): DayOfClocks {
 function changeIn(zone: Zone, day: number, offsetBefore: number, offsetAfter: number): number {
   let [before, after] = [day * dayMs, (day + 1) * dayMs]
   if (offsetBefore === offsetAfter) return after
-  while (after - before > 1) {
-    const middle = Math.floor((before + after) / 2)
+  while (after - before > 1000) {
+    const middle = Math.floor((before + after) / 2000) * 1000
     if (readOffset(zone, middle) === offsetBefore) before = middle
     else after = middle
   }
   return after
 }
 
+/** At a whole second: `Intl` shows no smaller unit. */
 function readOffset({ format }: Zone, instantMs: number): number {
-  const [, sign = '+', hours = 0, minutes = 0, seconds = 0] = /GMT(?:([+-])(\d\d):(\d\d)(?::(\d\d))?)?$/.exec(format.format(instantMs))!
-  return Number(`${sign}1`) * ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000
+  const [month, day, year, hour, minute, second] = format.format(instantMs).match(/\d+/g)!.map(Number)
+  return Date.UTC(year!, month! - 1, day, hour, minute, second) - instantMs
 }
 
 /** A Cron without a callback never schedules anything; it is the pattern and its arithmetic. */
@@ -232,7 +234,7 @@ interface KnownCron {
 const crons = new Map<string, KnownCron>()
 /** A Cron takes 80 kB. */
 const mostCrons = 200
-const mostReferences = 5000
+const mostReferences = 2000
 
 function cronBefore(timing: Timing, referenceMs: number): Scheduled {
   const { cron, before } = cronOf(timing)

@@ -68,8 +68,8 @@ function oddity(timing: Timing, period: Period, scheduled: Date, startsAt: Date)
 /** The time of day that a schedule names, as `HH:MM`; none for a cron that names several. */
 function timeOfDay({ cadence, at, cron }: Timing): string | undefined {
   if (cadence !== 'custom') return `${twoDigits(at.hour)}:${twoDigits(at.minute)}`
-  const [, minute, hour] = /^(\d+) (\d+) /.exec(cron!) ?? []
-  return hour === undefined ? undefined : `${twoDigits(Number(hour))}:${twoDigits(Number(minute))}`
+  const fixed = /^(\d+) (\d+) /.exec(cron!)
+  return fixed === null ? undefined : `${twoDigits(Number(fixed[2]))}:${twoDigits(Number(fixed[1]))}`
 }
 
 function comesAgain(timeZone: string, instant: Date): boolean {

@@ -34,6 +34,10 @@ test.each<[sentence: string, item: Record<string, unknown>, now: string, period:
   ['29 February is 28 February in a common year', { cadence: 'yearly', month: 2, dayOfMonth: 29 }, '2027-03-01T12:00:00Z', '2027-02-28', '2027-02-28T01:00:00Z', '2028-02-29T01:00:00Z'],
   ['and comes again a year after 29 February', { cadence: 'yearly', month: 2, dayOfMonth: 29 }, '2028-02-29T12:00:00Z', '2028-02-29', '2028-02-29T01:00:00Z', '2029-02-28T01:00:00Z'],
   ['2000 was a leap year', { cadence: 'yearly', month: 2, dayOfMonth: 30 }, '2000-12-01T00:00:00Z', '2000-02-29', '2000-02-29T01:00:00Z', '2001-02-28T01:00:00Z'],
+  ['a cron that is skipped', { cadence: 'custom', cron: '30 2 * * *', timeZone: 'Europe/Stockholm' }, '2026-03-29T12:00:00Z', '2026-03-29T01:00Z', '2026-03-29T01:00:00Z', '2026-03-30T00:30:00Z'],
+  ['a cron that is repeated', { cadence: 'custom', cron: '30 2,14 * * *', timeZone: 'Europe/Stockholm' }, '2026-10-25T01:00:00Z', '2026-10-25T00:30Z', '2026-10-25T00:30:00Z', '2026-10-25T01:30:00Z'],
+  ['a cron at its very instant', { cadence: 'custom', cron: '1 6-18/2 * * *' }, '2026-11-21T06:01:00Z', '2026-11-21T06:01Z', '2026-11-21T06:01:00Z', '2026-11-21T08:01:00Z'],
+  ['a cron a moment before', { cadence: 'custom', cron: '1 6-18/2 * * *' }, '2026-11-21T06:00:59.999Z', '2026-11-20T18:01Z', '2026-11-20T18:01:00Z', '2026-11-21T06:01:00Z'],
 ])('%s', (_sentence, item, now, period, startsAt, next) => {
   const timing = schedule(item)
   const latest = latestTurn(timing, 0, new Date(now))
@@ -112,13 +116,23 @@ test('each of many crons in many zones has its own turns', () => {
   }
 })
 
-test('the servers of one cron have its turns, each later by its own share', () => {
+test('the servers of one cron have its turns, each later by its own share, tick after tick', () => {
   const timing = schedule({ cadence: 'custom', cron: '0 */6 * * *' })
-  const now = new Date('2026-11-21T12:00:00Z')
-  for (let share = 0; share < 1440; share += 1) {
-    const hoursBefore = 6 * Math.ceil(share / 360)
-    const scheduled = new Date(now.getTime() - hoursBefore * hourMs)
-    expect(latestTurn(timing, share, now)).toEqual({ period: minuteText(scheduled), startsAt: new Date(scheduled.getTime() + share * minuteMs) })
+  for (const now of [new Date('2026-11-21T12:00:00Z'), new Date('2026-11-21T18:00:00Z')]) {
+    for (let share = 0; share < 1440; share += 1) {
+      const scheduled = new Date(now.getTime() - 6 * Math.ceil(share / 360) * hourMs)
+      expect(latestTurn(timing, share, now)).toEqual({ period: minuteText(scheduled), startsAt: new Date(scheduled.getTime() + share * minuteMs) })
+    }
+  }
+})
+
+test('the instants of dates do not depend on which is asked for first', () => {
+  const noon = { hour: 12, minute: 0 }
+  for (const month of ['03', '10']) {
+    const dates = Array.from({ length: 10 }, (_, n) => `2026-${month}-${22 + n}`)
+    const forwards = dates.map((date) => instantOf('Europe/Copenhagen', date, noon))
+    const backwards = dates.toReversed().map((date) => instantOf('Europe/Oslo', date, noon)).toReversed()
+    expect(backwards).toEqual(forwards)
   }
 })
 

@@ -50,6 +50,11 @@ test.each<[sentence: string, item: Record<string, unknown>, from: string, runs: 
   ['clocks that went forward and back between two runs', { timeZone: 'Europe/Stockholm', cadence: 'yearly' }, '2026-01-10T00:00Z', ['2027-01-01 | 2027-01-01 01:00 +01:00']],
   ['a cron with a fixed time that is skipped', { timeZone: 'Europe/Stockholm', cadence: 'custom', cron: '30 2 * * *' }, '2026-03-28T12:00Z', ['2026-03-29T01:00Z | 2026-03-29 03:00 +02:00 | clocks went forward by 1 h: 02:30 is skipped on this day; it runs at 03:00']],
   ['a cron with a fixed time that comes twice', { timeZone: 'Europe/Stockholm', cadence: 'custom', cron: '05 02 * * *' }, '2026-10-24T12:00Z', ['2026-10-25T00:05Z | 2026-10-25 02:05 +02:00 | 02:05 comes twice on this day; it runs the first time']],
+  ['a cron with several minutes, which has no time of its own', { timeZone: 'Europe/Stockholm', cadence: 'custom', cron: '*/30 2 * * *' }, '2026-10-24T12:00Z', [
+    '2026-10-25T00:00Z | 2026-10-25 02:00 +02:00',
+    '2026-10-25T00:30Z | 2026-10-25 02:30 +02:00',
+    '2026-10-25T01:00Z | 2026-10-25 02:00 +01:00 | clocks went back by 1 h',
+  ]],
   ['a cron that goes on through the hour that comes twice', { timeZone: 'Europe/Stockholm', cadence: 'custom', cron: '30 * * * *' }, '2026-10-25T00:00Z', [
     '2026-10-25T00:30Z | 2026-10-25 02:30 +02:00',
     '2026-10-25T01:30Z | 2026-10-25 02:30 +01:00 | clocks went back by 1 h',
