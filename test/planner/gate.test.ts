@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { marks, type Image } from '../../lib/model/image.ts'
-import { keepLast } from '../../lib/model/keep.ts'
+import { durationSchema, keepLast, type KeepRules } from '../../lib/model/keep.ts'
 import type { Deletion } from '../../lib/model/run.ts'
 import type { Schedule } from '../../lib/model/schedule.ts'
 import { brokenLaws, leftoverObjection, type Evidence } from '../../lib/planner/gate.ts'
@@ -41,6 +41,18 @@ const adopter = (name = 'web-1', item: Record<string, unknown> = {}) => schedule
 const byName = (state: Record<string, unknown> = {}) => adopter('web-1', { server: 'web-1', state })
 const mapped = (devices: unknown, attributes: Partial<Image> = {}) => ofDay(1, { properties: { block_device_mapping: JSON.stringify(devices) }, ...attributes })
 
+/** The plan that deletes the images of some days by rules, while those of others stay. A day may have a fraction, from 01:00 UTC on. */
+function ruled({ within, ...counts }: Partial<Omit<KeepRules, 'within'>> & { readonly within?: string }, doomed: readonly number[], staying: readonly number[], timeZone = 'UTC'): Case {
+  const keep: KeepRules = { ...keepLast(0), ...counts, within: within === undefined ? undefined : durationSchema.parse(within) }
+  const images = [...doomed, ...staying].map(atDay)
+  return { plans: [plan(doomed.map((n) => removal(atDay(n))))], evidence: evidence({ images, schedules: [{ ...schedule({ timeZone }), keep }] }) }
+}
+const numbered = (n: number) => Math.round((n + 2000) * 1000)
+const atDay = (n: number) => sealed({ id: id(numbered(n)), createdAt: new Date(Date.UTC(2026, 10, 1, 1) + (n - 1) * 86_400_000) })
+const ofRules = (n: number, what: string) => sentence(what, numbered(n))
+const noneOf = (unit: string, count: number) => `has no newer good image of its ${unit} that stays, and fewer than ${count} newer ${unit}s have one`
+const theOldest = (unit: string, count: number) => `is the oldest good image, and fewer than ${count} newer ${unit}s have one that stays`
+
 const sentence = (what: string, n = 1, of = { server: web1, schedule: 'daily/web-1' }) => `Image ${id(n)} of server ${of.server} and schedule ${of.schedule} ${what}.`
 const notOurs = sentence('is not provably ours')
 const notGood = sentence('is not known to be good')
@@ -68,6 +80,18 @@ describe('a plan passes that deletes', () => {
         schedules: [schedule({ retention: 2 }), schedule({ schedule: 'web-2', server: web2, retention: 1 })],
       }),
     }],
+    ['by a rule of days: what is beyond them', ruled({ daily: 2 }, [1, 2], [3, 4])],
+    ['by a rule of days: all of a day but the newest', ruled({ daily: 9 }, [2.2, 2.4], [1, 2.6, 3])],
+    ['by a rule of weeks: what is beyond them, and all of a week but the newest', ruled({ weekly: 2 }, [1, 2, 3], [8, 9])],
+    ['by a rule of months: the oldest, once there are as many newer months', ruled({ monthly: 2 }, [-40, -39], [-1, 1])],
+    ['by a rule of years: all of a year but the newest and the oldest', ruled({ yearly: 3 }, [2, 3], [-400, 4])],
+    ['by a duration: what is clearly older', ruled({ within: 'P3D' }, [1], [4])],
+    ['by a duration: what is older by as much as clocks may have changed', ruled({ within: 'P2D' }, [1], [1 + 23 / 24])],
+    ['by a duration: what is a short month older, but for a change of the clocks', ruled({ within: 'P1M' }, [1], [29 - 25 / 24])],
+    ['by a duration: what is a short year and more older, but for a change of the clocks', ruled({ within: 'P1Y1M1DT1H' }, [1], [1 + 365 + 28 + 1 - 1])],
+    ['by a duration of hours: all but the newest', ruled({ within: 'PT24H' }, [1.5], [1.6])],
+    ['by several rules: what none of them keeps', ruled({ last: 2, daily: 2, weekly: 2, monthly: 2, within: 'P2D' }, [-2, 2], [0, 1, 3, 4])],
+    ['by a rule of days: all of a day of the zone but the newest', ruled({ daily: 9 }, [2.78], [1, 3.7], 'Asia/Kathmandu')],
     ['an image of a former schedule that this one adopts', deleting(weekly(1), { schedules: [adopter()] })],
     ['an image of a former schedule that this one adopts for the server that its name meant', deleting(weekly(1), { schedules: [byName({ lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web1 } })] })],
     ['an image of a former schedule that another one adopts for another server', deleting(weekly(1), { schedules: [adopter(), adopter('web-2', { server: web2 })] })],
@@ -121,6 +145,27 @@ describe('a plan is refused that deletes', () => {
     ['one of two images of one second, and keeps the one that is older by its id', {
       plans: [plan([removal(ofDay(2))])], evidence: evidence({ images: [1, 2, 3].map((n) => ofDay(n, { createdAt: day(9) })) }),
     }, [sentence('has fewer than 2 newer good images that stay', 2)]],
+    ['by a rule of days: the newest of a day that counts', ruled({ daily: 2 }, [1, 3], [2, 4]), [ofRules(3, noneOf('day', 2))]],
+    ['by a rule of days: every image of a day that counts', ruled({ daily: 3 }, [2.2, 2.6], [1, 3]), [2.2, 2.6].map((n) => ofRules(n, noneOf('day', 3)))],
+    ['by a rule of days: an image whose newer one is of the next day in the zone', ruled({ daily: 9 }, [2.7], [1, 2.75], 'Asia/Kathmandu'), [ofRules(2.7, noneOf('day', 9))]],
+    ['by a rule of weeks: a Sunday before a Monday', ruled({ weekly: 2 }, [1], [-9, 2]), [ofRules(1, noneOf('week', 2))]],
+    ['by a rule of months: the newest of a month that counts', ruled({ monthly: 2 }, [-1], [-40, 1]), [ofRules(-1, noneOf('month', 2))]],
+    ['by a rule of months: the newest of the same month of another year', ruled({ monthly: 2 }, [-364], [-400, 1]), [ofRules(-364, noneOf('month', 2))]],
+    ['by a rule of years: the newest of a year that counts', ruled({ yearly: 2 }, [-307], [-1000, 1]), [ofRules(-307, noneOf('year', 2))]],
+    ['by a rule of months: the oldest, while there are fewer newer months', ruled({ monthly: 2 }, [1, 2], [3]), [ofRules(1, theOldest('month', 2))]],
+    ['by two rules: the oldest, while one of them has counts left', ruled({ daily: 1, yearly: 2 }, [1, 2], [3]), [ofRules(1, theOldest('year', 2))]],
+    ['by a duration: what is no such duration older', ruled({ within: 'P2D' }, [1], [1 + 22.9 / 24]), [ofRules(1, 'is not P2D older than the newest good image that stays')]],
+    ['by a duration: what is not even a short month older', ruled({ within: 'P1M' }, [1], [29 - 25.1 / 24]), [ofRules(1, 'is not P1M older than the newest good image that stays')]],
+    ['by a duration: what is not as old as its parts together', ruled({ within: 'P1Y1M1DT1H' }, [1], [1 + 365 + 28 + 1 - 1 - 0.1]), [ofRules(1, 'is not P1Y1M1DT1H older than the newest good image that stays')]],
+    ['by a duration: the newest image', ruled({ within: 'PT1H' }, [2], [1]), [ofRules(2, 'has fewer than 1 newer good images that stay')]],
+    ['by a rule of days: the newest image', ruled({ daily: 1 }, [2], [1]), [ofRules(2, 'has fewer than 1 newer good images that stay'), ofRules(2, noneOf('day', 1))]],
+    ['by a duration: every image', ruled({ within: 'PT1H' }, [1], []), [ofRules(1, 'has fewer than 1 newer good images that stay')]],
+    ['by several rules: what each of them keeps', ruled({ last: 2, daily: 2, weekly: 2, monthly: 2, yearly: 2, within: 'P9D' }, [1], [2]), [
+      ofRules(1, 'has fewer than 2 newer good images that stay'), ofRules(1, noneOf('day', 2)), ofRules(1, noneOf('week', 2)), ofRules(1, theOldest('month', 2)), ofRules(1, theOldest('year', 2)),
+      ofRules(1, 'is not P9D older than the newest good image that stays'),
+    ]],
+    ['by no rule at all', ruled({}, [1, 2], [3, 4]), [1, 2].map((n) => ofRules(n, 'is of a schedule without a rule that says what to keep'))],
+    ['an image that is listed twice with the newer one', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(2)] }) }, [tooFew]],
     ['an image whose newer ones are not good', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(3, { size: 0 }), ofDay(4, { status: 'saving' })] }) }, [tooFew]],
     ['an image whose newer ones are protected, and so not counted', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(3, { protected: true })] }) }, [tooFew]],
     ['an image whose newer ones are not ours', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), image({ id: id(3), createdAt: day(3) })] }) }, [tooFew]],
