@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { marks, type Image } from '../../lib/model/image.ts'
-import { durationSchema, keepLast, type KeepRules } from '../../lib/model/keep.ts'
+import { calendarRules, durationSchema, keepLast, type KeepRules } from '../../lib/model/keep.ts'
 import type { Deletion } from '../../lib/model/run.ts'
 import type { Schedule } from '../../lib/model/schedule.ts'
 import { brokenLaws, leftoverObjection, type Evidence } from '../../lib/planner/gate.ts'
@@ -20,7 +20,7 @@ interface Case {
 
 const removal = (image: Image, snapshots: readonly string[] = []): Removed => ({ image, reason: '2 newer good images are kept', snapshots })
 const plan = (remove: readonly Removed[], attributes: Partial<RetentionPlan> = {}): RetentionPlan =>
-  ({ cloud: 'default', server: web1, schedule: 'daily/web-1', retention: 2, keep: [], remove, ...attributes })
+  ({ cloud: 'default', server: web1, schedule: 'daily/web-1', rules: keepLast(2), keep: [], remove, ...attributes })
 
 /** Four good images, of which the schedule keeps two; what is given differs. */
 function evidence(attributes: Partial<Evidence> = {}): Evidence {
@@ -74,7 +74,7 @@ describe('a plan passes that deletes', () => {
     ['an image whose mapping is empty', deleting(mapped([]))],
     ['images of one second, by their ids', { plans: [plan([removal(ofDay(1, { createdAt: day(9) })), removal(ofDay(2, { createdAt: day(9) }))])], evidence: evidence({ images: [1, 2, 3, 4].map((n) => ofDay(n, { createdAt: day(9) })) }) }],
     ['images of two servers of two schedules', {
-      plans: [plan([removal(ofDay(1))]), plan([removal(marked(ofDay(5), { [marks.server]: web2, [marks.schedule]: 'daily/web-2' }))], { server: web2, schedule: 'daily/web-2', retention: 1 })],
+      plans: [plan([removal(ofDay(1))]), plan([removal(marked(ofDay(5), { [marks.server]: web2, [marks.schedule]: 'daily/web-2' }))], { server: web2, schedule: 'daily/web-2', rules: keepLast(1) })],
       evidence: evidence({
         images: [...[1, 2, 3].map((n) => ofDay(n)), ...[5, 6].map((n) => marked(ofDay(n), { [marks.server]: web2, [marks.schedule]: 'daily/web-2' }))],
         schedules: [schedule({ retention: 2 }), schedule({ schedule: 'web-2', server: web2, retention: 1 })],
@@ -175,7 +175,7 @@ describe('a plan is refused that deletes', () => {
       plans: [plan([removal(ofDay(1))]), plan([removal(weekly(4))], { schedule: 'daily/adopter' })],
       evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(3), weekly(4)], schedules: [schedule({ retention: 3 }), adopter('adopter')] }),
     }, [sentence('has fewer than 3 newer good images that stay'), sentence('has fewer than 2 newer good images that stay', 4, { server: web1, schedule: 'daily/adopter' })]],
-    ['by a retention of its own, smaller than the schedule says', { plans: [plan([removal(ofDay(3))], { retention: 1 })], evidence: evidence() }, [sentence('has fewer than 2 newer good images that stay', 3)]],
+    ['by a retention of its own, smaller than the schedule says', { plans: [plan([removal(ofDay(3))], { rules: keepLast(1) })], evidence: evidence() }, [sentence('has fewer than 2 newer good images that stay', 3)]],
     ['an image twice', { plans: [plan([removal(ofDay(1)), removal(ofDay(1))])], evidence: evidence() }, [`Image ${id(1)} is to be deleted twice.`, sentence('is not to be deleted oldest first')]],
     ['an image in two plans', { plans: [plan([removal(ofDay(1))]), plan([removal(ofDay(1))])], evidence: evidence() }, [`Image ${id(1)} is to be deleted twice.`]],
     ['the newer one first', { plans: [plan([removal(ofDay(2)), removal(ofDay(1))])], evidence: evidence() }, [sentence('is not to be deleted oldest first')]],
@@ -200,13 +200,30 @@ test('a volume snapshot that one image names twice is its own', () => {
 
 const mostly = <Value>(usual: Value, ...others: Value[]) => fc.oneof({ weight: 9, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
 
+/** What the gate lets pass at least of each duration, in hours: 25 less than it is when years and months are short. */
+const durations = { P2D: 2 * 24 - 25, P1M: 28 * 24 - 25, PT30H: 30 - 25 }
+const anyCount = (max: number) => fc.oneof(fc.constant(0), fc.integer({ min: 1, max }))
+const anyRules = fc.oneof(
+  fc.integer({ min: 1, max: 4 }).map(keepLast),
+  fc
+    .record({
+      last: anyCount(3), daily: anyCount(4), weekly: anyCount(3), monthly: anyCount(3), yearly: anyCount(2),
+      within: fc.constantFrom(undefined, undefined, ...Object.keys(durations)),
+    })
+    .filter(({ within, ...counts }) => within !== undefined || Object.values(counts).some((count) => count > 0))
+    .map(({ within, ...counts }): KeepRules => ({ ...counts, within: within === undefined ? undefined : durationSchema.parse(within) })),
+)
+
 /** A cloud with two servers, three schedules of which one adopts a fourth that is gone, and images of all sorts. */
 const anyWorld = fc
   .record({
-    retentions: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+    rules: fc.tuple(anyRules, anyRules, anyRules),
+    timeZone: fc.constantFrom('UTC', 'Europe/Stockholm', 'America/Havana', 'Pacific/Kiritimati', 'Pacific/Pago_Pago'),
     drawn: fc.array(
       fc.record({
-        at: fc.integer({ min: 1, max: 9 }),
+        createdAt: fc
+          .record({ month: fc.constantFrom(10, 10, 10, 9, 8, -3), day: fc.integer({ min: 1, max: 9 }), hour: fc.constantFrom(1, 1, 1, 6, 12, 23) })
+          .map(({ month, day, hour }) => new Date(Date.UTC(2026, month, day, hour))),
         server: fc.constantFrom(web1, web1, web2),
         of: fc.constantFrom('daily/web-1', 'daily/web-1', 'daily/web-2', 'daily/adopter', 'weekly/old', 'weekly/nobodys'),
         owner: mostly(project, 'somebody-else'),
@@ -220,15 +237,15 @@ const anyWorld = fc
     ),
     known: fc.constantFrom<ReadonlyMap<string, string> | undefined>(undefined, statuses([101, 'available'], [102, 'available'], [103, 'available'], [104, 'creating']), statuses([101, 'error'], [103, 'available'], [104, 'available'])),
   })
-  .map(({ retentions, drawn, known }): Evidence => {
+  .map(({ rules, timeZone, drawn, known }): Evidence => {
     const schedules: Schedule[] = [
-      schedule({ retention: retentions[0] }),
-      schedule({ schedule: 'web-2', server: web2, retention: retentions[1] }),
-      schedule({ schedule: 'adopter', server: web1, retention: retentions[2], adopts: ['weekly/old'] }),
+      { ...schedule({ timeZone }), keep: rules[0] },
+      { ...schedule({ schedule: 'web-2', server: web2 }), keep: rules[1] },
+      { ...schedule({ schedule: 'adopter', server: web1, adopts: ['weekly/old'], timeZone }), keep: rules[2] },
     ]
-    const images = drawn.map(({ at, server, of, snapshots, sealed: mine, ...attributes }, n) =>
+    const images = drawn.map(({ server, of, snapshots, sealed: mine, ...attributes }, n) =>
       (mine ? sealed : image)({
-        ...attributes, id: id(n + 1), createdAt: day(at),
+        ...attributes, id: id(n + 1),
         properties: { [marks.server]: server, [marks.schedule]: of, ...(snapshots.length > 0 && mapping(...snapshots.map((one) => id(one)))) },
       }))
     return { project, images, schedules, existing: new Set(schedules.map(({ key }) => key)), statuses: known }
@@ -272,13 +289,29 @@ function replaced({ plans, evidence }: Case, plan: RetentionPlan, remove: readon
   return { plans: plans.map((one) => (one === plan ? { ...one, remove } : one)), evidence }
 }
 
+/** The gate knows no calendar for durations: what only one of them keeps, just before its end, it could not miss. */
+function isInLeeway(victim: Image, { keep }: RetentionPlan): boolean {
+  const newest = keep.find(({ reason }) => !reason.includes('not counted'))?.image
+  const reason = keep.find(({ image }) => image === victim)?.reason
+  const hours = Object.entries(durations).find(([text]) => reason === `within ${text} of the newest`)?.[1]
+  return newest !== undefined && hours !== undefined && newest.createdAt.getTime() - victim.createdAt.getTime() >= hours * 3_600_000
+}
+
 /** What a mistake in the planner could do to a plan. Undefined where the world does not offer it. */
 const corruptions: Record<string, Corruption> = {
   'one image more, of any kind': (given, which, where) => {
     const doomed = new Set(given.plans.flatMap(({ remove }) => remove.map(({ image }) => image.id)))
     const victim = pick(given.evidence.images.filter(({ id }) => !doomed.has(id)), which)
     const target = pick(given.plans, where)
+    if (victim && target && isInLeeway(victim, target)) return undefined
     return victim && target && replaced(given, target, [...target.remove, removal(victim)].toSorted((a, b) => a.image.createdAt.getTime() - b.image.createdAt.getTime()))
+  },
+  'what a schedule would delete that asked for less': ({ plans, evidence }, which, where) => {
+    const rule = pick(['last', ...calendarRules] as const, which)!
+    const schedules = evidence.schedules.map((one): Schedule => ({ ...one, keep: { ...one.keep, [rule]: where % 2 === 0 ? 0 : Math.max(0, one.keep[rule] - 1) } }))
+    const corrupted = honest({ ...evidence, schedules })
+    const count = (plans: readonly RetentionPlan[]) => plans.flatMap(({ remove }) => remove).length
+    return count(corrupted) > count(plans) ? { plans: corrupted, evidence } : undefined
   },
   'an image in the plan of another server or schedule': (given, which, where) => {
     const source = pick(given.plans.filter(({ remove }) => remove.length > 0), which)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { marks, type Image } from '../../lib/model/image.ts'
+import { keepLast } from '../../lib/model/keep.ts'
 import type { Schedule } from '../../lib/model/schedule.ts'
 import { planRetention } from '../../lib/planner/retention.ts'
 import { id, image, mapping, project, schedule, sealed, web1, web2 } from '../support/builders.ts'
@@ -58,6 +59,30 @@ describe.each<[rule: string, images: [attributes: Partial<Image>, fate: string][
     expect(images.map(({ id }) => fates.get(id))).toEqual(rows.map(([, fate]) => fate))
     expect(only!.remove.map(({ image }) => image.id)).toEqual(images.filter(({ id }) => fates.get(id)!.startsWith('deleted')).map(({ id }) => id).toReversed())
   })
+})
+
+test('by keep rules only images that count are the newest of a day, or the oldest, of the schedule\'s zone', () => {
+  const images = [
+    sealed({ id: id(6), createdAt: new Date('2026-11-21T22:00:00Z'), protected: true }),
+    sealed({ id: id(5), createdAt: new Date('2026-11-21T21:00:00Z'), hidden: true }),
+    sealed({ id: id(4), createdAt: new Date('2026-11-21T20:00:00Z'), status: 'deactivated' }),
+    sealed({ id: id(3), createdAt: new Date('2026-11-21T19:00:00Z') }),
+    sealed({ id: id(2), createdAt: new Date('2026-11-20T19:00:00Z') }),
+    sealed({ id: id(1), createdAt: new Date('2026-11-20T18:00:00Z') }),
+    sealed({ id: id(0), createdAt: new Date('2026-11-19T18:00:00Z'), size: 0 }),
+  ]
+  const [only] = plan(images, { retention: undefined, keep: { daily: '2', monthly: 2 }, timeZone: 'Asia/Kathmandu' })
+  expect(only!.rules).toEqual({ ...keepLast(0), daily: 2, monthly: 2 })
+  expect(only!.keep.map(({ image, reason }) => [image.id, reason])).toEqual([
+    [id(6), 'it is protected, and not counted'],
+    [id(5), 'it is hidden, and not counted'],
+    [id(4), 'it is not good and not counted: its status is deactivated'],
+    [id(3), 'the newest of 2026-11-22 (daily 1 of 2); the newest of 2026-11 (monthly 1 of 2)'],
+    [id(2), 'the newest of 2026-11-21 (daily 2 of 2)'],
+    [id(1), 'the oldest (monthly 2 of 2)'],
+    [id(0), 'it is not good and not counted: it is empty'],
+  ])
+  expect(only!.remove).toEqual([])
 })
 
 test('images that are not provably ours are in no plan', () => {
