@@ -32,6 +32,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
   const listed = new Map(evidence.images.map((image) => [image.id, image]))
   const claimants = mappedSnapshots([...evidence.images, ...others.filter(({ id }) => !listed.has(id))])
   const schedules = new Map(evidence.schedules.map((schedule) => [schedule.key, schedule]))
+  const adopters = adoptersOf(evidence)
   const doomed = new Set<string>()
   const broken: string[] = []
 
@@ -50,7 +51,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
       broken.push(`Schedule ${plan.schedule}, whose images are to be deleted, does not exist, or is disabled or invalid.`)
       continue
     }
-    const staying = (survivors.get(plan.server) ?? []).filter((image) => isOfPool(image, schedule, evidence))
+    const staying = (survivors.get(plan.server) ?? []).filter((image) => isOfPool(image, schedule, adopters))
     const demands = demandsOf(schedule, staying, plan.remove.flatMap(({ image }) => listed.get(image.id) ?? []))
     let previous: Image | undefined
     for (const { image, snapshots } of plan.remove) {
@@ -64,7 +65,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
       if (seen.protected) fault('is protected')
       if (seen.hidden) fault('is hidden')
       if (seen.properties['instance_uuid'] !== plan.server) fault('is of another server')
-      if (!isOfPool(seen, schedule, evidence)) fault('is of a schedule that this one does not stand for')
+      if (!isOfPool(seen, schedule, adopters)) fault('is of a schedule that this one does not stand for')
       if (!isRestorable(seen, evidence.statuses)) fault('is not known to be good')
       for (const demand of demands) {
         const lack = demand(seen)
@@ -192,17 +193,30 @@ function isOurs({ id, owner, properties }: Image, project: string): boolean {
   )
 }
 
-/** Of the schedule itself, or of one that no longer exists and that it alone adopts for that server. */
-function isOfPool({ properties }: Image, schedule: Schedule, { schedules, existing }: Evidence): boolean {
-  const key = properties['scheduled_images__schedule']!
-  if (key === schedule.key) return true
-  if (existing.has(key)) return false
-  const adopters = schedules.filter((other) => other.adopts.includes(key) && serverOf(other) === properties['instance_uuid'])
-  return adopters.length === 1 && adopters[0] === schedule
+/** Which schedules lay claim to the images of former ones, by {@link claimOn}. */
+type Adopters = ReadonlyMap<string, readonly { readonly schedule: Schedule }[]>
+
+/** @param server - The server whose images are claimed; undefined for those of every server. */
+function claimOn(former: string, server: string | undefined): string {
+  return JSON.stringify([former, server])
 }
 
-function serverOf({ server, state }: Schedule): string | undefined {
-  return 'id' in server ? server.id : state.lastRun?.server
+function adoptersOf({ schedules, existing }: Evidence): Adopters {
+  const claims = schedules.flatMap((schedule) => {
+    const { server, state, adopts } = schedule
+    const own = 'id' in server ? server.id : state.lastRun?.server
+    if ('name' in server && own === undefined) return []
+    return [...new Set(adopts)].filter((key) => !existing.has(key)).map((key) => ({ claim: claimOn(key, 'selector' in server ? undefined : own), schedule }))
+  })
+  return Map.groupBy(claims, ({ claim }) => claim)
+}
+
+/** Of the schedule itself, or of one that no longer exists and that it alone adopts, for that server or for every one. */
+function isOfPool({ properties }: Image, schedule: Schedule, adopters: Adopters): boolean {
+  const key = properties['scheduled_images__schedule']!
+  if (key === schedule.key) return true
+  const claims = [properties['instance_uuid'], undefined].flatMap((server) => adopters.get(claimOn(key, server)) ?? [])
+  return claims.length === 1 && claims[0]!.schedule === schedule
 }
 
 function isRestorable({ status, size, properties }: Image, statuses: SnapshotStatuses | undefined): boolean {

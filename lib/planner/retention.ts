@@ -52,12 +52,12 @@ export function planRetention(
   others: readonly Image[] = [],
 ): RetentionPlan[] {
   const own = new Map(schedules.map((schedule) => [schedule.key, schedule]))
-  const adopters = findAdopters(schedules, existing)
+  const adopterOf = findAdopters(schedules, existing)
 
   const pools = new Map<string, { readonly schedule: Schedule; readonly server: string; readonly images: ScheduledImage[] }>()
   for (const image of images) {
     const scheduled = scheduledImage(image, project)
-    const schedule = scheduled && (own.get(scheduled.schedule) ?? adopters.get(`${scheduled.schedule} ${scheduled.server}`))
+    const schedule = scheduled && (own.get(scheduled.schedule) ?? adopterOf(scheduled))
     if (!schedule) continue
     const key = `${scheduled.server} ${schedule.key}`
     const pool = pools.get(key) ?? { schedule, server: scheduled.server, images: [] }
@@ -75,19 +75,27 @@ export function planRetention(
 }
 
 /**
- * Who adopts the images of which former schedule and server: only for the adopter's own server, and never where two
- * schedules lay claim to the same.
+ * Who adopts the images of which former schedule and server: for the adopter's own server, by a selector for every server,
+ * and never where two schedules lay claim to the same image.
  */
-function findAdopters(schedules: readonly Schedule[], existing: ReadonlySet<string>): ReadonlyMap<string, Schedule | undefined> {
-  const adopters = new Map<string, Schedule | undefined>()
+function findAdopters(schedules: readonly Schedule[], existing: ReadonlySet<string>): (image: ScheduledImage) => Schedule | undefined {
+  const ofServer = new Map<string, Schedule | undefined>()
+  const ofEvery = new Map<string, Schedule | undefined>()
+  const claim = (claims: Map<string, Schedule | undefined>, what: string, schedule: Schedule) => claims.set(what, claims.has(what) ? undefined : schedule)
   for (const schedule of schedules) {
-    const server = 'id' in schedule.server ? schedule.server.id : schedule.state.lastRun?.server
+    const { server: reference, state } = schedule
+    const server = 'id' in reference ? reference.id : state.lastRun?.server
     for (const adopted of new Set(schedule.adopts)) {
-      const claim = `${adopted} ${server}`
-      if (server !== undefined && !existing.has(adopted)) adopters.set(claim, adopters.has(claim) ? undefined : schedule)
+      if (existing.has(adopted)) continue
+      if ('selector' in reference) claim(ofEvery, adopted, schedule)
+      else if (server !== undefined) claim(ofServer, `${adopted} ${server}`, schedule)
     }
   }
-  return adopters
+  return ({ schedule, server }) => {
+    const own = `${schedule} ${server}`
+    if (ofServer.has(own) && ofEvery.has(schedule)) return undefined
+    return ofServer.get(own) ?? ofEvery.get(schedule)
+  }
 }
 
 /** The retention law for one server and schedule: only good images count, and only those that no rule keeps are deleted. */

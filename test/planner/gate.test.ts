@@ -39,6 +39,7 @@ const statuses = (...pairs: [number, string][]) => new Map(pairs.map(([n, status
 const weekly = (n: number) => marked(ofDay(n), { [marks.schedule]: 'weekly/old' })
 const adopter = (name = 'web-1', item: Record<string, unknown> = {}) => schedule({ schedule: name, retention: 2, adopts: ['weekly/old'], ...item })
 const byName = (state: Record<string, unknown> = {}) => adopter('web-1', { server: 'web-1', state })
+const bySelector = (name = 'web-1', item: Record<string, unknown> = {}) => adopter(name, { server: undefined, selector: { name: '*' }, ...item })
 const mapped = (devices: unknown, attributes: Partial<Image> = {}) => ofDay(1, { properties: { block_device_mapping: JSON.stringify(devices) }, ...attributes })
 
 /** The plan that deletes the images of some days by rules, while those of others stay. A day may have a fraction, from 01:00 UTC on. */
@@ -94,6 +95,10 @@ describe('a plan passes that deletes', () => {
     ['by a rule of days: all of a day of the zone but the newest', ruled({ daily: 9 }, [2.78], [1, 3.7], 'Asia/Kathmandu')],
     ['an image of a former schedule that this one adopts', deleting(weekly(1), { schedules: [adopter()] })],
     ['an image of a former schedule that this one adopts for the server that its name meant', deleting(weekly(1), { schedules: [byName({ lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web1 } })] })],
+    ['an image of a former schedule that this one adopts for every server that it selects', deleting(weekly(1), { schedules: [bySelector()] })],
+    ['an image of a former schedule that this one adopts for a server that it never ran for', deleting(weekly(1), { schedules: [bySelector('web-1', { state: { lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web2 } } })] })],
+    ['an image of a former schedule that one with a selector adopts, and another one for another server', deleting(weekly(1), { schedules: [bySelector(), adopter('web-2', { server: web2 })] })],
+    ['an image of a former schedule that is named twice by the one that adopts it', deleting(weekly(1), { schedules: [adopter('web-1', { adopts: ['weekly/old', 'weekly/old'] })] })],
     ['an image of a former schedule that another one adopts for another server', deleting(weekly(1), { schedules: [adopter(), adopter('web-2', { server: web2 })] })],
   ])('%s', (_sentence, given) => {
     expect(brokenLaws(given.plans, given.evidence)).toEqual([])
@@ -121,6 +126,10 @@ describe('a plan is refused that deletes', () => {
     ['an image that only another schedule adopts', deleting(weekly(1), { schedules: [schedule({ retention: 2 }), adopter('web-1-again')] }), [ofAnotherSchedule]],
     ['an image that the schedule adopts, of a server that is not its own', deleting(weekly(1), { schedules: [adopter('web-1', { server: web2 })] }), [ofAnotherSchedule]],
     ['an image that is adopted by a name of which it is not known whom it means', deleting(weekly(1), { schedules: [byName()] }), [ofAnotherSchedule]],
+    ['an image that one schedule adopts for its server, and another one for every server', deleting(weekly(1), { schedules: [adopter(), bySelector('all')] }), [ofAnotherSchedule]],
+    ['an image that is adopted for every server, but for this one by another schedule too', deleting(weekly(1), { schedules: [bySelector(), adopter('other')] }), [ofAnotherSchedule]],
+    ['an image that two schedules adopt for every server', deleting(weekly(1), { schedules: [bySelector(), bySelector('all')] }), [ofAnotherSchedule]],
+    ['an image of a schedule that exists, though one with a selector adopts it', deleting(weekly(1), { schedules: [bySelector()], existing: new Set(['daily/web-1', 'weekly/old']) }), [ofAnotherSchedule]],
     ['images of a schedule that is disabled or invalid', deleting(ofDay(1), { schedules: [], existing: new Set(['daily/web-1']) }), ['Schedule daily/web-1, whose images are to be deleted, does not exist, or is disabled or invalid.']],
     ['images of a schedule that does not exist', { plans: [plan([removal(ofDay(1))], { schedule: 'daily/gone' })], evidence: evidence() }, ['Schedule daily/gone, whose images are to be deleted, does not exist, or is disabled or invalid.']],
     ['an image that is not active', deleting(ofDay(1, { status: 'deactivated' })), [notGood]],
@@ -214,11 +223,12 @@ const anyRules = fc.oneof(
     .map(({ within, ...counts }): KeepRules => ({ ...counts, within: within === undefined ? undefined : durationSchema.parse(within) })),
 )
 
-/** A cloud with two servers, three schedules of which one adopts a fourth that is gone, and images of all sorts. */
+/** A cloud with two servers, three schedules of which one adopts a fourth that is gone, perhaps by a selector, and images of all sorts. */
 const anyWorld = fc
   .record({
     rules: fc.tuple(anyRules, anyRules, anyRules),
     timeZone: fc.constantFrom('UTC', 'Europe/Stockholm', 'America/Havana', 'Pacific/Kiritimati', 'Pacific/Pago_Pago'),
+    adopting: fc.constantFrom({ server: web1 }, { server: undefined, selector: { name: '*' } }),
     drawn: fc.array(
       fc.record({
         createdAt: fc
@@ -237,11 +247,11 @@ const anyWorld = fc
     ),
     known: fc.constantFrom<ReadonlyMap<string, string> | undefined>(undefined, statuses([101, 'available'], [102, 'available'], [103, 'available'], [104, 'creating']), statuses([101, 'error'], [103, 'available'], [104, 'available'])),
   })
-  .map(({ rules, timeZone, drawn, known }): Evidence => {
+  .map(({ rules, timeZone, adopting, drawn, known }): Evidence => {
     const schedules: Schedule[] = [
       { ...schedule({ timeZone }), keep: rules[0] },
       { ...schedule({ schedule: 'web-2', server: web2 }), keep: rules[1] },
-      { ...schedule({ schedule: 'adopter', server: web1, adopts: ['weekly/old'], timeZone }), keep: rules[2] },
+      { ...schedule({ schedule: 'adopter', ...adopting, adopts: ['weekly/old'], timeZone }), keep: rules[2] },
     ]
     const images = drawn.map(({ server, of, snapshots, sealed: mine, ...attributes }, n) =>
       (mine ? sealed : image)({

@@ -112,6 +112,20 @@ test('a schedule that gives its server by name adopts the images of the server t
   expect(plan([old], { ...byName, state: { lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web1 } } })).toMatchObject([{ keep: [{ image: old }] }])
 })
 
+test('a schedule with a selector adopts the images of every server, and none that another schedule lays claim to as well', () => {
+  const of = (server: string, n: number) => sealed({ id: id(n), properties: { [marks.schedule]: 'weekly/old', [marks.server]: server } })
+  const bySelector = (name: string, state = {}) => schedule({ schedule: name, server: undefined, selector: { name: '*' }, adopts: ['weekly/old', 'weekly/old'], state })
+  const byId = (server: string) => schedule({ schedule: server, server, adopts: ['weekly/old'] })
+  const plans = (schedules: Schedule[], existing: string[] = []) =>
+    planRetention([of(web1, 1), of(web2, 2)], schedules, new Set(existing), project, undefined).map((one) => [one.schedule, one.server])
+  expect(plans([bySelector('all')])).toEqual([['daily/all', web1], ['daily/all', web2]])
+  expect(plans([bySelector('all', { lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web2 } })])).toEqual([['daily/all', web1], ['daily/all', web2]])
+  expect(plans([bySelector('all')], ['weekly/old'])).toEqual([])
+  expect(plans([bySelector('all'), bySelector('again')])).toEqual([])
+  for (const two of [[bySelector('all'), byId(web1)], [byId(web1), bySelector('all')]]) expect(plans(two)).toEqual([['daily/all', web2]])
+  expect(plans([byId(web1), bySelector('all'), schedule({ schedule: 'again', adopts: ['weekly/old'] })])).toEqual([['daily/all', web2]])
+})
+
 test('a schedule that keeps one image says so', () => {
   const [only] = plan([sealed({ id: id(2), createdAt: day(21) }), sealed({ id: id(1), createdAt: day(20) })], { retention: 1 })
   expect(only!.remove).toMatchObject([{ image: { id: id(1) }, reason: 'a newer good image is kept', snapshots: [] }])
