@@ -1,4 +1,5 @@
 import type { Image } from '../model/image.ts'
+import type { CalendarRule } from '../model/keep.ts'
 import type { Deletion } from '../model/run.ts'
 import type { Schedule } from '../model/schedule.ts'
 import type { SnapshotStatuses } from './goodness.ts'
@@ -31,6 +32,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
   const listed = new Map(evidence.images.map((image) => [image.id, image]))
   const claimants = mappedSnapshots([...evidence.images, ...others.filter(({ id }) => !listed.has(id))])
   const schedules = new Map(evidence.schedules.map((schedule) => [schedule.key, schedule]))
+  const adopters = adoptersOf(evidence)
   const doomed = new Set<string>()
   const broken: string[] = []
 
@@ -39,7 +41,7 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
     doomed.add(image.id)
   }
   const survivors = Map.groupBy(
-    evidence.images.filter((image) => !doomed.has(image.id) && !image.protected && !image.hidden && isOurs(image, evidence.project) && isRestorable(image, evidence.statuses)),
+    [...listed.values()].filter((image) => !doomed.has(image.id) && !image.protected && !image.hidden && isOurs(image, evidence.project) && isRestorable(image, evidence.statuses)),
     (image) => image.properties['instance_uuid']!,
   )
   for (const plan of plans) {
@@ -49,9 +51,8 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
       broken.push(`Schedule ${plan.schedule}, whose images are to be deleted, does not exist, or is disabled or invalid.`)
       continue
     }
-    const counted = (survivors.get(plan.server) ?? []).filter((image) => isOfPool(image, schedule, evidence)).toSorted(byAge)
-    // With the oldest of the newest `retention` survivors known, one comparison tells how many are newer than an image.
-    const limit = counted.at(-schedule.keep.last)
+    const staying = (survivors.get(plan.server) ?? []).filter((image) => isOfPool(image, schedule, adopters))
+    const demands = demandsOf(schedule, staying, plan.remove.flatMap(({ image }) => listed.get(image.id) ?? []))
     let previous: Image | undefined
     for (const { image, snapshots } of plan.remove) {
       const seen = listed.get(image.id)
@@ -64,9 +65,12 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
       if (seen.protected) fault('is protected')
       if (seen.hidden) fault('is hidden')
       if (seen.properties['instance_uuid'] !== plan.server) fault('is of another server')
-      if (!isOfPool(seen, schedule, evidence)) fault('is of a schedule that this one does not stand for')
+      if (!isOfPool(seen, schedule, adopters)) fault('is of a schedule that this one does not stand for')
       if (!isRestorable(seen, evidence.statuses)) fault('is not known to be good')
-      if (limit === undefined || byAge(limit, seen) <= 0) fault(`has fewer than ${schedule.keep.last} newer good images that stay`)
+      for (const demand of demands) {
+        const lack = demand(seen)
+        if (lack !== undefined) fault(lack)
+      }
       if (previous && byAge(previous, seen) >= 0) fault('is not to be deleted oldest first')
       for (const id of snapshots) {
         const users = claimants.get(id)
@@ -77,6 +81,84 @@ export function brokenLaws(plans: readonly RetentionPlan[], evidence: Evidence, 
     }
   }
   return broken
+}
+
+/**
+ * What a rule asks of the images that stay before one may go.
+ *
+ * @returns what is lacking, to finish the sentence "Image … …"; undefined when nothing is.
+ */
+type Demand = (image: Image) => string | undefined
+
+/**
+ * What the keep rules of a schedule leave behind them, however they are counted: of what they keep, something newer stays.
+ *
+ * @param staying - The good images of one pool that count and stay.
+ * @param doomed - Those of the same pool that are to go.
+ */
+function demandsOf({ keep, timeZone }: Schedule, staying: readonly Image[], doomed: readonly Image[]): Demand[] {
+  const { last, within } = keep
+  const calendar = calendarUnits.filter(({ rule }) => keep[rule] > 0)
+  if (last === 0 && calendar.length === 0 && !within) return [() => 'is of a schedule without a rule that says what to keep']
+
+  const isNewer = (one: Image | undefined, image: Image) => one !== undefined && byAge(one, image) > 0
+  const ascending = staying.toSorted(byAge)
+  const pool = [...staying, ...doomed].toSorted(byAge)
+  const least = Math.max(1, last)
+  // With the oldest of the newest so many known, one comparison tells how many are newer than an image.
+  const limit = ascending.at(-least)
+  const demands: Demand[] = [(image) => (isNewer(limit, image) ? undefined : `has fewer than ${least} newer good images that stay`)]
+
+  const days = new Map(calendar.length > 0 ? pool.map((image) => [image, localDay(image, timeZone)]) : [])
+  for (const { rule, unit, numberOf } of calendar) {
+    const most = keep[rule]
+    const unitOf = (image: Image) => numberOf(days.get(image)!)
+    const newestOf = new Map(ascending.map((image) => [unitOf(image), image]))
+    const limit = [...newestOf.values()].toSorted(byAge).at(-most)
+    demands.push((image) => {
+      if (isNewer(limit, image)) return undefined
+      if (!isNewer(newestOf.get(unitOf(image)), image)) {
+        return `has no newer good image of its ${unit} that stays, and fewer than ${most} newer ${unit}s have one`
+      }
+      return image === pool[0] ? `is the oldest good image, and fewer than ${most} newer ${unit}s have one that stays` : undefined
+    })
+  }
+  const newest = ascending.at(-1)
+  if (within && newest) {
+    // Less than any calendar makes of it: short years and months, and clocks that were put forward, by a whole day in the extreme.
+    const leastMs = (within.years * 365 + within.months * 28 + within.days) * dayMs + (within.hours - 25) * hourMs
+    demands.push((image) => (newest.createdAt.getTime() - image.createdAt.getTime() < leastMs ? `is not ${within.text} older than the newest good image that stays` : undefined))
+  }
+  return demands
+}
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
+/** A date as the clocks of a zone show it; `number` counts the days since 1970. */
+interface LocalDay {
+  readonly year: number
+  readonly month: number
+  readonly number: number
+}
+
+/** The calendar rules, what each counts, and a number for each of those. */
+const calendarUnits: readonly { readonly rule: CalendarRule; readonly unit: string; readonly numberOf: (day: LocalDay) => number }[] = [
+  { rule: 'daily', unit: 'day', numberOf: ({ number }) => number },
+  // The first day of 1970 was a Thursday, and weeks begin on Monday.
+  { rule: 'weekly', unit: 'week', numberOf: ({ number }) => Math.floor((number + 3) / 7) },
+  { rule: 'monthly', unit: 'month', numberOf: ({ year, month }) => year * 12 + month },
+  { rule: 'yearly', unit: 'year', numberOf: ({ year }) => year },
+]
+
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+function localDay({ createdAt }: Image, timeZone: string): LocalDay {
+  let format = formats.get(timeZone)
+  if (format === undefined) formats.set(timeZone, (format = new Intl.DateTimeFormat('en-US', { timeZone, year: 'numeric', month: 'numeric', day: 'numeric' })))
+  const parts = Object.fromEntries(format.formatToParts(createdAt).map(({ type, value }) => [type, Number(value)]))
+  const [year, month] = [parts['year']!, parts['month']!]
+  return { year, month, number: Date.UTC(year, month - 1, parts['day']) / dayMs }
 }
 
 /**
@@ -111,17 +193,30 @@ function isOurs({ id, owner, properties }: Image, project: string): boolean {
   )
 }
 
-/** Of the schedule itself, or of one that no longer exists and that it alone adopts for that server. */
-function isOfPool({ properties }: Image, schedule: Schedule, { schedules, existing }: Evidence): boolean {
-  const key = properties['scheduled_images__schedule']!
-  if (key === schedule.key) return true
-  if (existing.has(key)) return false
-  const adopters = schedules.filter((other) => other.adopts.includes(key) && serverOf(other) === properties['instance_uuid'])
-  return adopters.length === 1 && adopters[0] === schedule
+/** Which schedules lay claim to the images of former ones, by {@link claimOn}. */
+type Adopters = ReadonlyMap<string, readonly { readonly schedule: Schedule }[]>
+
+/** @param server - The server whose images are claimed; undefined for those of every server. */
+function claimOn(former: string, server: string | undefined): string {
+  return JSON.stringify([former, server])
 }
 
-function serverOf({ server, state }: Schedule): string | undefined {
-  return 'id' in server ? server.id : state.lastRun?.server
+function adoptersOf({ schedules, existing }: Evidence): Adopters {
+  const claims = schedules.flatMap((schedule) => {
+    const { server, state, adopts } = schedule
+    const own = 'id' in server ? server.id : state.lastRun?.server
+    if ('name' in server && own === undefined) return []
+    return [...new Set(adopts)].filter((key) => !existing.has(key)).map((key) => ({ claim: claimOn(key, 'selector' in server ? undefined : own), schedule }))
+  })
+  return Map.groupBy(claims, ({ claim }) => claim)
+}
+
+/** Of the schedule itself, or of one that no longer exists and that it alone adopts, for that server or for every one. */
+function isOfPool({ properties }: Image, schedule: Schedule, adopters: Adopters): boolean {
+  const key = properties['scheduled_images__schedule']!
+  if (key === schedule.key) return true
+  const claims = [properties['instance_uuid'], undefined].flatMap((server) => adopters.get(claimOn(key, server)) ?? [])
+  return claims.length === 1 && claims[0]!.schedule === schedule
 }
 
 function isRestorable({ status, size, properties }: Image, statuses: SnapshotStatuses | undefined): boolean {

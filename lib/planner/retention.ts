@@ -1,6 +1,8 @@
 import type { Image } from '../model/image.ts'
+import type { KeepRules } from '../model/keep.ts'
 import type { Schedule } from '../model/schedule.ts'
 import { goodness, type SnapshotStatuses } from './goodness.ts'
+import { applyRules, newestFirst, type Fate } from './keep.ts'
 import { countReferences, ownSnapshots, scheduledImage, type ScheduledImage, type SnapshotReferences } from './ownership.ts'
 
 export interface Kept {
@@ -22,7 +24,7 @@ export interface RetentionPlan {
   readonly cloud: string
   readonly server: string
   readonly schedule: string
-  readonly retention: number
+  readonly rules: KeepRules
   /** Newest first. */
   readonly keep: readonly Kept[]
   /** Oldest first, so that an interrupted prune has deleted the least valuable images. */
@@ -50,12 +52,12 @@ export function planRetention(
   others: readonly Image[] = [],
 ): RetentionPlan[] {
   const own = new Map(schedules.map((schedule) => [schedule.key, schedule]))
-  const adopters = findAdopters(schedules, existing)
+  const adopterOf = findAdopters(schedules, existing)
 
   const pools = new Map<string, { readonly schedule: Schedule; readonly server: string; readonly images: ScheduledImage[] }>()
   for (const image of images) {
     const scheduled = scheduledImage(image, project)
-    const schedule = scheduled && (own.get(scheduled.schedule) ?? adopters.get(`${scheduled.schedule} ${scheduled.server}`))
+    const schedule = scheduled && (own.get(scheduled.schedule) ?? adopterOf(scheduled))
     if (!schedule) continue
     const key = `${scheduled.server} ${schedule.key}`
     const pool = pools.get(key) ?? { schedule, server: scheduled.server, images: [] }
@@ -67,60 +69,61 @@ export function planRetention(
     cloud: schedule.cloud,
     server,
     schedule: schedule.key,
-    retention: schedule.keep.last,
-    ...splitPool(pool, schedule.keep.last, statuses, references),
+    rules: schedule.keep,
+    ...splitPool(pool, schedule, statuses, references),
   }))
 }
 
 /**
- * Who adopts the images of which former schedule and server: only for the adopter's own server, and never where two
- * schedules lay claim to the same.
+ * Who adopts the images of which former schedule and server: for the adopter's own server, by a selector for every server,
+ * and never where two schedules lay claim to the same image.
  */
-function findAdopters(schedules: readonly Schedule[], existing: ReadonlySet<string>): ReadonlyMap<string, Schedule | undefined> {
-  const adopters = new Map<string, Schedule | undefined>()
+function findAdopters(schedules: readonly Schedule[], existing: ReadonlySet<string>): (image: ScheduledImage) => Schedule | undefined {
+  const ofServer = new Map<string, Schedule | undefined>()
+  const ofEvery = new Map<string, Schedule | undefined>()
+  const claim = (claims: Map<string, Schedule | undefined>, what: string, schedule: Schedule) => claims.set(what, claims.has(what) ? undefined : schedule)
   for (const schedule of schedules) {
-    const server = 'id' in schedule.server ? schedule.server.id : schedule.state.lastRun?.server
+    const { server: reference, state } = schedule
+    const server = 'id' in reference ? reference.id : state.lastRun?.server
     for (const adopted of new Set(schedule.adopts)) {
-      const claim = `${adopted} ${server}`
-      if (server !== undefined && !existing.has(adopted)) adopters.set(claim, adopters.has(claim) ? undefined : schedule)
+      if (existing.has(adopted)) continue
+      if ('selector' in reference) claim(ofEvery, adopted, schedule)
+      else if (server !== undefined) claim(ofServer, `${adopted} ${server}`, schedule)
     }
   }
-  return adopters
+  return ({ schedule, server }) => {
+    const own = `${schedule} ${server}`
+    if (ofServer.has(own) && ofEvery.has(schedule)) return undefined
+    return ofServer.get(own) ?? ofEvery.get(schedule)
+  }
 }
 
-/**
- * The retention law for one server and schedule: the newest good images up to `retention` are kept, whatever their age;
- * only good ones count, and only good ones beyond it are deleted.
- */
+/** The retention law for one server and schedule: only good images count, and only those that no rule keeps are deleted. */
 function splitPool(
   pool: readonly ScheduledImage[],
-  retention: number,
+  { keep: rules, timeZone }: Schedule,
   statuses: SnapshotStatuses | undefined,
   references: SnapshotReferences,
 ): Pick<RetentionPlan, 'keep' | 'remove'> {
+  const uncounted: Fate[] = []
+  const counted: Image[] = []
+  for (const { image } of pool) {
+    const reason = whyNotCounted(image, statuses)
+    if (reason === undefined) counted.push(image)
+    else uncounted.push({ image, kept: true, reason })
+  }
   const keep: Kept[] = []
   const remove: Removed[] = []
-  let counted = 0
-  for (const { image } of pool.toSorted((a, b) => newestFirst(a.image, b.image))) {
-    const verdict = goodness(image, statuses)
-    if (image.protected) {
-      keep.push({ image, reason: 'it is protected, and not counted' })
-    } else if (image.hidden) {
-      keep.push({ image, reason: 'it is hidden, and not counted' })
-    } else if (!verdict.good) {
-      keep.push({ image, reason: `it is not good and not counted: ${verdict.reason}` })
-    } else if (counted < retention) {
-      counted += 1
-      keep.push({ image, reason: `good image ${counted} of ${retention}` })
-    } else {
-      const reason = `${retention === 1 ? 'a newer good image is' : `${retention} newer good images are`} kept`
-      remove.unshift({ image, reason, snapshots: ownSnapshots(image, references) })
-    }
+  for (const { image, kept, reason } of [...uncounted, ...applyRules(counted, rules, timeZone)].toSorted((a, b) => newestFirst(a.image, b.image))) {
+    if (kept) keep.push({ image, reason })
+    else remove.push({ image, reason, snapshots: ownSnapshots(image, references) })
   }
-  return { keep, remove }
+  return { keep, remove: remove.toReversed() }
 }
 
-/** Ties on `createdAt`, which has whole seconds, break by id: a plan never depends on the order of the listing. */
-function newestFirst(a: Image, b: Image): number {
-  return b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1)
+function whyNotCounted(image: Image, statuses: SnapshotStatuses | undefined): string | undefined {
+  if (image.protected) return 'it is protected, and not counted'
+  if (image.hidden) return 'it is hidden, and not counted'
+  const verdict = goodness(image, statuses)
+  return verdict.good ? undefined : `it is not good and not counted: ${verdict.reason}`
 }

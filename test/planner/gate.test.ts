@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { marks, type Image } from '../../lib/model/image.ts'
-import { keepLast } from '../../lib/model/keep.ts'
+import { calendarRules, durationSchema, keepLast, type KeepRules } from '../../lib/model/keep.ts'
 import type { Deletion } from '../../lib/model/run.ts'
 import type { Schedule } from '../../lib/model/schedule.ts'
 import { brokenLaws, leftoverObjection, type Evidence } from '../../lib/planner/gate.ts'
@@ -20,7 +20,7 @@ interface Case {
 
 const removal = (image: Image, snapshots: readonly string[] = []): Removed => ({ image, reason: '2 newer good images are kept', snapshots })
 const plan = (remove: readonly Removed[], attributes: Partial<RetentionPlan> = {}): RetentionPlan =>
-  ({ cloud: 'default', server: web1, schedule: 'daily/web-1', retention: 2, keep: [], remove, ...attributes })
+  ({ cloud: 'default', server: web1, schedule: 'daily/web-1', rules: keepLast(2), keep: [], remove, ...attributes })
 
 /** Four good images, of which the schedule keeps two; what is given differs. */
 function evidence(attributes: Partial<Evidence> = {}): Evidence {
@@ -39,7 +39,20 @@ const statuses = (...pairs: [number, string][]) => new Map(pairs.map(([n, status
 const weekly = (n: number) => marked(ofDay(n), { [marks.schedule]: 'weekly/old' })
 const adopter = (name = 'web-1', item: Record<string, unknown> = {}) => schedule({ schedule: name, retention: 2, adopts: ['weekly/old'], ...item })
 const byName = (state: Record<string, unknown> = {}) => adopter('web-1', { server: 'web-1', state })
+const bySelector = (name = 'web-1', item: Record<string, unknown> = {}) => adopter(name, { server: undefined, selector: { name: '*' }, ...item })
 const mapped = (devices: unknown, attributes: Partial<Image> = {}) => ofDay(1, { properties: { block_device_mapping: JSON.stringify(devices) }, ...attributes })
+
+/** The plan that deletes the images of some days by rules, while those of others stay. A day may have a fraction, from 01:00 UTC on. */
+function ruled({ within, ...counts }: Partial<Omit<KeepRules, 'within'>> & { readonly within?: string }, doomed: readonly number[], staying: readonly number[], timeZone = 'UTC'): Case {
+  const keep: KeepRules = { ...keepLast(0), ...counts, within: within === undefined ? undefined : durationSchema.parse(within) }
+  const images = [...doomed, ...staying].map(atDay)
+  return { plans: [plan(doomed.map((n) => removal(atDay(n))))], evidence: evidence({ images, schedules: [{ ...schedule({ timeZone }), keep }] }) }
+}
+const numbered = (n: number) => Math.round((n + 2000) * 1000)
+const atDay = (n: number) => sealed({ id: id(numbered(n)), createdAt: new Date(Date.UTC(2026, 10, 1, 1) + (n - 1) * 86_400_000) })
+const ofRules = (n: number, what: string) => sentence(what, numbered(n))
+const noneOf = (unit: string, count: number) => `has no newer good image of its ${unit} that stays, and fewer than ${count} newer ${unit}s have one`
+const theOldest = (unit: string, count: number) => `is the oldest good image, and fewer than ${count} newer ${unit}s have one that stays`
 
 const sentence = (what: string, n = 1, of = { server: web1, schedule: 'daily/web-1' }) => `Image ${id(n)} of server ${of.server} and schedule ${of.schedule} ${what}.`
 const notOurs = sentence('is not provably ours')
@@ -62,14 +75,30 @@ describe('a plan passes that deletes', () => {
     ['an image whose mapping is empty', deleting(mapped([]))],
     ['images of one second, by their ids', { plans: [plan([removal(ofDay(1, { createdAt: day(9) })), removal(ofDay(2, { createdAt: day(9) }))])], evidence: evidence({ images: [1, 2, 3, 4].map((n) => ofDay(n, { createdAt: day(9) })) }) }],
     ['images of two servers of two schedules', {
-      plans: [plan([removal(ofDay(1))]), plan([removal(marked(ofDay(5), { [marks.server]: web2, [marks.schedule]: 'daily/web-2' }))], { server: web2, schedule: 'daily/web-2', retention: 1 })],
+      plans: [plan([removal(ofDay(1))]), plan([removal(marked(ofDay(5), { [marks.server]: web2, [marks.schedule]: 'daily/web-2' }))], { server: web2, schedule: 'daily/web-2', rules: keepLast(1) })],
       evidence: evidence({
         images: [...[1, 2, 3].map((n) => ofDay(n)), ...[5, 6].map((n) => marked(ofDay(n), { [marks.server]: web2, [marks.schedule]: 'daily/web-2' }))],
         schedules: [schedule({ retention: 2 }), schedule({ schedule: 'web-2', server: web2, retention: 1 })],
       }),
     }],
+    ['by a rule of days: what is beyond them', ruled({ daily: 2 }, [1, 2], [3, 4])],
+    ['by a rule of days: all of a day but the newest', ruled({ daily: 9 }, [2.2, 2.4], [1, 2.6, 3])],
+    ['by a rule of weeks: what is beyond them, and all of a week but the newest', ruled({ weekly: 2 }, [1, 2, 3], [8, 9])],
+    ['by a rule of months: the oldest, once there are as many newer months', ruled({ monthly: 2 }, [-40, -39], [-1, 1])],
+    ['by a rule of years: all of a year but the newest and the oldest', ruled({ yearly: 3 }, [2, 3], [-400, 4])],
+    ['by a duration: what is clearly older', ruled({ within: 'P3D' }, [1], [4])],
+    ['by a duration: what is older by as much as clocks may have changed', ruled({ within: 'P2D' }, [1], [1 + 23 / 24])],
+    ['by a duration: what is a short month older, but for a change of the clocks', ruled({ within: 'P1M' }, [1], [29 - 25 / 24])],
+    ['by a duration: what is a short year and more older, but for a change of the clocks', ruled({ within: 'P1Y1M1DT1H' }, [1], [1 + 365 + 28 + 1 - 1])],
+    ['by a duration of hours: all but the newest', ruled({ within: 'PT24H' }, [1.5], [1.6])],
+    ['by several rules: what none of them keeps', ruled({ last: 2, daily: 2, weekly: 2, monthly: 2, within: 'P2D' }, [-2, 2], [0, 1, 3, 4])],
+    ['by a rule of days: all of a day of the zone but the newest', ruled({ daily: 9 }, [2.78], [1, 3.7], 'Asia/Kathmandu')],
     ['an image of a former schedule that this one adopts', deleting(weekly(1), { schedules: [adopter()] })],
     ['an image of a former schedule that this one adopts for the server that its name meant', deleting(weekly(1), { schedules: [byName({ lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web1 } })] })],
+    ['an image of a former schedule that this one adopts for every server that it selects', deleting(weekly(1), { schedules: [bySelector()] })],
+    ['an image of a former schedule that this one adopts for a server that it never ran for', deleting(weekly(1), { schedules: [bySelector('web-1', { state: { lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web2 } } })] })],
+    ['an image of a former schedule that one with a selector adopts, and another one for another server', deleting(weekly(1), { schedules: [bySelector(), adopter('web-2', { server: web2 })] })],
+    ['an image of a former schedule that is named twice by the one that adopts it', deleting(weekly(1), { schedules: [adopter('web-1', { adopts: ['weekly/old', 'weekly/old'] })] })],
     ['an image of a former schedule that another one adopts for another server', deleting(weekly(1), { schedules: [adopter(), adopter('web-2', { server: web2 })] })],
   ])('%s', (_sentence, given) => {
     expect(brokenLaws(given.plans, given.evidence)).toEqual([])
@@ -97,6 +126,10 @@ describe('a plan is refused that deletes', () => {
     ['an image that only another schedule adopts', deleting(weekly(1), { schedules: [schedule({ retention: 2 }), adopter('web-1-again')] }), [ofAnotherSchedule]],
     ['an image that the schedule adopts, of a server that is not its own', deleting(weekly(1), { schedules: [adopter('web-1', { server: web2 })] }), [ofAnotherSchedule]],
     ['an image that is adopted by a name of which it is not known whom it means', deleting(weekly(1), { schedules: [byName()] }), [ofAnotherSchedule]],
+    ['an image that one schedule adopts for its server, and another one for every server', deleting(weekly(1), { schedules: [adopter(), bySelector('all')] }), [ofAnotherSchedule]],
+    ['an image that is adopted for every server, but for this one by another schedule too', deleting(weekly(1), { schedules: [bySelector(), adopter('other')] }), [ofAnotherSchedule]],
+    ['an image that two schedules adopt for every server', deleting(weekly(1), { schedules: [bySelector(), bySelector('all')] }), [ofAnotherSchedule]],
+    ['an image of a schedule that exists, though one with a selector adopts it', deleting(weekly(1), { schedules: [bySelector()], existing: new Set(['daily/web-1', 'weekly/old']) }), [ofAnotherSchedule]],
     ['images of a schedule that is disabled or invalid', deleting(ofDay(1), { schedules: [], existing: new Set(['daily/web-1']) }), ['Schedule daily/web-1, whose images are to be deleted, does not exist, or is disabled or invalid.']],
     ['images of a schedule that does not exist', { plans: [plan([removal(ofDay(1))], { schedule: 'daily/gone' })], evidence: evidence() }, ['Schedule daily/gone, whose images are to be deleted, does not exist, or is disabled or invalid.']],
     ['an image that is not active', deleting(ofDay(1, { status: 'deactivated' })), [notGood]],
@@ -121,6 +154,27 @@ describe('a plan is refused that deletes', () => {
     ['one of two images of one second, and keeps the one that is older by its id', {
       plans: [plan([removal(ofDay(2))])], evidence: evidence({ images: [1, 2, 3].map((n) => ofDay(n, { createdAt: day(9) })) }),
     }, [sentence('has fewer than 2 newer good images that stay', 2)]],
+    ['by a rule of days: the newest of a day that counts', ruled({ daily: 2 }, [1, 3], [2, 4]), [ofRules(3, noneOf('day', 2))]],
+    ['by a rule of days: every image of a day that counts', ruled({ daily: 3 }, [2.2, 2.6], [1, 3]), [2.2, 2.6].map((n) => ofRules(n, noneOf('day', 3)))],
+    ['by a rule of days: an image whose newer one is of the next day in the zone', ruled({ daily: 9 }, [2.7], [1, 2.75], 'Asia/Kathmandu'), [ofRules(2.7, noneOf('day', 9))]],
+    ['by a rule of weeks: a Sunday before a Monday', ruled({ weekly: 2 }, [1], [-9, 2]), [ofRules(1, noneOf('week', 2))]],
+    ['by a rule of months: the newest of a month that counts', ruled({ monthly: 2 }, [-1], [-40, 1]), [ofRules(-1, noneOf('month', 2))]],
+    ['by a rule of months: the newest of the same month of another year', ruled({ monthly: 2 }, [-364], [-400, 1]), [ofRules(-364, noneOf('month', 2))]],
+    ['by a rule of years: the newest of a year that counts', ruled({ yearly: 2 }, [-307], [-1000, 1]), [ofRules(-307, noneOf('year', 2))]],
+    ['by a rule of months: the oldest, while there are fewer newer months', ruled({ monthly: 2 }, [1, 2], [3]), [ofRules(1, theOldest('month', 2))]],
+    ['by two rules: the oldest, while one of them has counts left', ruled({ daily: 1, yearly: 2 }, [1, 2], [3]), [ofRules(1, theOldest('year', 2))]],
+    ['by a duration: what is no such duration older', ruled({ within: 'P2D' }, [1], [1 + 22.9 / 24]), [ofRules(1, 'is not P2D older than the newest good image that stays')]],
+    ['by a duration: what is not even a short month older', ruled({ within: 'P1M' }, [1], [29 - 25.1 / 24]), [ofRules(1, 'is not P1M older than the newest good image that stays')]],
+    ['by a duration: what is not as old as its parts together', ruled({ within: 'P1Y1M1DT1H' }, [1], [1 + 365 + 28 + 1 - 1 - 0.1]), [ofRules(1, 'is not P1Y1M1DT1H older than the newest good image that stays')]],
+    ['by a duration: the newest image', ruled({ within: 'PT1H' }, [2], [1]), [ofRules(2, 'has fewer than 1 newer good images that stay')]],
+    ['by a rule of days: the newest image', ruled({ daily: 1 }, [2], [1]), [ofRules(2, 'has fewer than 1 newer good images that stay'), ofRules(2, noneOf('day', 1))]],
+    ['by a duration: every image', ruled({ within: 'PT1H' }, [1], []), [ofRules(1, 'has fewer than 1 newer good images that stay')]],
+    ['by several rules: what each of them keeps', ruled({ last: 2, daily: 2, weekly: 2, monthly: 2, yearly: 2, within: 'P9D' }, [1], [2]), [
+      ofRules(1, 'has fewer than 2 newer good images that stay'), ofRules(1, noneOf('day', 2)), ofRules(1, noneOf('week', 2)), ofRules(1, theOldest('month', 2)), ofRules(1, theOldest('year', 2)),
+      ofRules(1, 'is not P9D older than the newest good image that stays'),
+    ]],
+    ['by no rule at all', ruled({}, [1, 2], [3, 4]), [1, 2].map((n) => ofRules(n, 'is of a schedule without a rule that says what to keep'))],
+    ['an image that is listed twice with the newer one', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(2)] }) }, [tooFew]],
     ['an image whose newer ones are not good', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(3, { size: 0 }), ofDay(4, { status: 'saving' })] }) }, [tooFew]],
     ['an image whose newer ones are protected, and so not counted', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(3, { protected: true })] }) }, [tooFew]],
     ['an image whose newer ones are not ours', { plans: [plan([removal(ofDay(1))])], evidence: evidence({ images: [ofDay(1), ofDay(2), image({ id: id(3), createdAt: day(3) })] }) }, [tooFew]],
@@ -130,7 +184,7 @@ describe('a plan is refused that deletes', () => {
       plans: [plan([removal(ofDay(1))]), plan([removal(weekly(4))], { schedule: 'daily/adopter' })],
       evidence: evidence({ images: [ofDay(1), ofDay(2), ofDay(3), weekly(4)], schedules: [schedule({ retention: 3 }), adopter('adopter')] }),
     }, [sentence('has fewer than 3 newer good images that stay'), sentence('has fewer than 2 newer good images that stay', 4, { server: web1, schedule: 'daily/adopter' })]],
-    ['by a retention of its own, smaller than the schedule says', { plans: [plan([removal(ofDay(3))], { retention: 1 })], evidence: evidence() }, [sentence('has fewer than 2 newer good images that stay', 3)]],
+    ['by a retention of its own, smaller than the schedule says', { plans: [plan([removal(ofDay(3))], { rules: keepLast(1) })], evidence: evidence() }, [sentence('has fewer than 2 newer good images that stay', 3)]],
     ['an image twice', { plans: [plan([removal(ofDay(1)), removal(ofDay(1))])], evidence: evidence() }, [`Image ${id(1)} is to be deleted twice.`, sentence('is not to be deleted oldest first')]],
     ['an image in two plans', { plans: [plan([removal(ofDay(1))]), plan([removal(ofDay(1))])], evidence: evidence() }, [`Image ${id(1)} is to be deleted twice.`]],
     ['the newer one first', { plans: [plan([removal(ofDay(2)), removal(ofDay(1))])], evidence: evidence() }, [sentence('is not to be deleted oldest first')]],
@@ -155,13 +209,31 @@ test('a volume snapshot that one image names twice is its own', () => {
 
 const mostly = <Value>(usual: Value, ...others: Value[]) => fc.oneof({ weight: 9, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
 
-/** A cloud with two servers, three schedules of which one adopts a fourth that is gone, and images of all sorts. */
+/** What the gate lets pass at least of each duration, in hours: 25 less than it is when years and months are short. */
+const durations = { P2D: 2 * 24 - 25, P1M: 28 * 24 - 25, PT30H: 30 - 25 }
+const anyCount = (max: number) => fc.oneof(fc.constant(0), fc.integer({ min: 1, max }))
+const anyRules = fc.oneof(
+  fc.integer({ min: 1, max: 4 }).map(keepLast),
+  fc
+    .record({
+      last: anyCount(3), daily: anyCount(4), weekly: anyCount(3), monthly: anyCount(3), yearly: anyCount(2),
+      within: fc.constantFrom(undefined, undefined, ...Object.keys(durations)),
+    })
+    .filter(({ within, ...counts }) => within !== undefined || Object.values(counts).some((count) => count > 0))
+    .map(({ within, ...counts }): KeepRules => ({ ...counts, within: within === undefined ? undefined : durationSchema.parse(within) })),
+)
+
+/** A cloud with two servers, three schedules of which one adopts a fourth that is gone, perhaps by a selector, and images of all sorts. */
 const anyWorld = fc
   .record({
-    retentions: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 4 })),
+    rules: fc.tuple(anyRules, anyRules, anyRules),
+    timeZone: fc.constantFrom('UTC', 'Europe/Stockholm', 'America/Havana', 'Pacific/Kiritimati', 'Pacific/Pago_Pago'),
+    adopting: fc.constantFrom({ server: web1 }, { server: undefined, selector: { name: '*' } }),
     drawn: fc.array(
       fc.record({
-        at: fc.integer({ min: 1, max: 9 }),
+        createdAt: fc
+          .record({ month: fc.constantFrom(10, 10, 10, 9, 8, -3), day: fc.integer({ min: 1, max: 9 }), hour: fc.constantFrom(1, 1, 1, 6, 12, 23) })
+          .map(({ month, day, hour }) => new Date(Date.UTC(2026, month, day, hour))),
         server: fc.constantFrom(web1, web1, web2),
         of: fc.constantFrom('daily/web-1', 'daily/web-1', 'daily/web-2', 'daily/adopter', 'weekly/old', 'weekly/nobodys'),
         owner: mostly(project, 'somebody-else'),
@@ -175,15 +247,15 @@ const anyWorld = fc
     ),
     known: fc.constantFrom<ReadonlyMap<string, string> | undefined>(undefined, statuses([101, 'available'], [102, 'available'], [103, 'available'], [104, 'creating']), statuses([101, 'error'], [103, 'available'], [104, 'available'])),
   })
-  .map(({ retentions, drawn, known }): Evidence => {
+  .map(({ rules, timeZone, adopting, drawn, known }): Evidence => {
     const schedules: Schedule[] = [
-      schedule({ retention: retentions[0] }),
-      schedule({ schedule: 'web-2', server: web2, retention: retentions[1] }),
-      schedule({ schedule: 'adopter', server: web1, retention: retentions[2], adopts: ['weekly/old'] }),
+      { ...schedule({ timeZone }), keep: rules[0] },
+      { ...schedule({ schedule: 'web-2', server: web2 }), keep: rules[1] },
+      { ...schedule({ schedule: 'adopter', ...adopting, adopts: ['weekly/old'], timeZone }), keep: rules[2] },
     ]
-    const images = drawn.map(({ at, server, of, snapshots, sealed: mine, ...attributes }, n) =>
+    const images = drawn.map(({ server, of, snapshots, sealed: mine, ...attributes }, n) =>
       (mine ? sealed : image)({
-        ...attributes, id: id(n + 1), createdAt: day(at),
+        ...attributes, id: id(n + 1),
         properties: { [marks.server]: server, [marks.schedule]: of, ...(snapshots.length > 0 && mapping(...snapshots.map((one) => id(one)))) },
       }))
     return { project, images, schedules, existing: new Set(schedules.map(({ key }) => key)), statuses: known }
@@ -227,13 +299,29 @@ function replaced({ plans, evidence }: Case, plan: RetentionPlan, remove: readon
   return { plans: plans.map((one) => (one === plan ? { ...one, remove } : one)), evidence }
 }
 
+/** The gate knows no calendar for durations: what only one of them keeps, just before its end, it could not miss. */
+function isInLeeway(victim: Image, { keep }: RetentionPlan): boolean {
+  const newest = keep.find(({ reason }) => !reason.includes('not counted'))?.image
+  const reason = keep.find(({ image }) => image === victim)?.reason
+  const hours = Object.entries(durations).find(([text]) => reason === `within ${text} of the newest`)?.[1]
+  return newest !== undefined && hours !== undefined && newest.createdAt.getTime() - victim.createdAt.getTime() >= hours * 3_600_000
+}
+
 /** What a mistake in the planner could do to a plan. Undefined where the world does not offer it. */
 const corruptions: Record<string, Corruption> = {
   'one image more, of any kind': (given, which, where) => {
     const doomed = new Set(given.plans.flatMap(({ remove }) => remove.map(({ image }) => image.id)))
     const victim = pick(given.evidence.images.filter(({ id }) => !doomed.has(id)), which)
     const target = pick(given.plans, where)
+    if (victim && target && isInLeeway(victim, target)) return undefined
     return victim && target && replaced(given, target, [...target.remove, removal(victim)].toSorted((a, b) => a.image.createdAt.getTime() - b.image.createdAt.getTime()))
+  },
+  'what a schedule would delete that asked for less': ({ plans, evidence }, which, where) => {
+    const rule = pick(['last', ...calendarRules] as const, which)!
+    const schedules = evidence.schedules.map((one): Schedule => ({ ...one, keep: { ...one.keep, [rule]: where % 2 === 0 ? 0 : Math.max(0, one.keep[rule] - 1) } }))
+    const corrupted = honest({ ...evidence, schedules })
+    const count = (plans: readonly RetentionPlan[]) => plans.flatMap(({ remove }) => remove).length
+    return count(corrupted) > count(plans) ? { plans: corrupted, evidence } : undefined
   },
   'an image in the plan of another server or schedule': (given, which, where) => {
     const source = pick(given.plans.filter(({ remove }) => remove.length > 0), which)

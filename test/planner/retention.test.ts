@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { marks, type Image } from '../../lib/model/image.ts'
+import { keepLast } from '../../lib/model/keep.ts'
 import type { Schedule } from '../../lib/model/schedule.ts'
 import { planRetention } from '../../lib/planner/retention.ts'
 import { id, image, mapping, project, schedule, sealed, web1, web2 } from '../support/builders.ts'
@@ -60,6 +61,30 @@ describe.each<[rule: string, images: [attributes: Partial<Image>, fate: string][
   })
 })
 
+test('by keep rules only images that count are the newest of a day, or the oldest, of the schedule\'s zone', () => {
+  const images = [
+    sealed({ id: id(6), createdAt: new Date('2026-11-21T22:00:00Z'), protected: true }),
+    sealed({ id: id(5), createdAt: new Date('2026-11-21T21:00:00Z'), hidden: true }),
+    sealed({ id: id(4), createdAt: new Date('2026-11-21T20:00:00Z'), status: 'deactivated' }),
+    sealed({ id: id(3), createdAt: new Date('2026-11-21T19:00:00Z') }),
+    sealed({ id: id(2), createdAt: new Date('2026-11-20T19:00:00Z') }),
+    sealed({ id: id(1), createdAt: new Date('2026-11-20T18:00:00Z') }),
+    sealed({ id: id(0), createdAt: new Date('2026-11-19T18:00:00Z'), size: 0 }),
+  ]
+  const [only] = plan(images, { retention: undefined, keep: { daily: '2', monthly: 2 }, timeZone: 'Asia/Kathmandu' })
+  expect(only!.rules).toEqual({ ...keepLast(0), daily: 2, monthly: 2 })
+  expect(only!.keep.map(({ image, reason }) => [image.id, reason])).toEqual([
+    [id(6), 'it is protected, and not counted'],
+    [id(5), 'it is hidden, and not counted'],
+    [id(4), 'it is not good and not counted: its status is deactivated'],
+    [id(3), 'the newest of 2026-11-22 (daily 1 of 2); the newest of 2026-11 (monthly 1 of 2)'],
+    [id(2), 'the newest of 2026-11-21 (daily 2 of 2)'],
+    [id(1), 'the oldest (monthly 2 of 2)'],
+    [id(0), 'it is not good and not counted: it is empty'],
+  ])
+  expect(only!.remove).toEqual([])
+})
+
 test('images that are not provably ours are in no plan', () => {
   const inherited = { ...sealed(), id: id(2) }
   expect(plan([inherited, image(), sealed({ owner: 'somebody-else' })])).toEqual([])
@@ -85,6 +110,20 @@ test('a schedule that gives its server by name adopts the images of the server t
   const byName = { server: 'web-1', adopts: ['weekly/web-1'] }
   expect(plan([old], byName)).toEqual([])
   expect(plan([old], { ...byName, state: { lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web1 } } })).toMatchObject([{ keep: [{ image: old }] }])
+})
+
+test('a schedule with a selector adopts the images of every server, and none that another schedule lays claim to as well', () => {
+  const of = (server: string, n: number) => sealed({ id: id(n), properties: { [marks.schedule]: 'weekly/old', [marks.server]: server } })
+  const bySelector = (name: string, state = {}) => schedule({ schedule: name, server: undefined, selector: { name: '*' }, adopts: ['weekly/old', 'weekly/old'], state })
+  const byId = (server: string) => schedule({ schedule: server, server, adopts: ['weekly/old'] })
+  const plans = (schedules: Schedule[], existing: string[] = []) =>
+    planRetention([of(web1, 1), of(web2, 2)], schedules, new Set(existing), project, undefined).map((one) => [one.schedule, one.server])
+  expect(plans([bySelector('all')])).toEqual([['daily/all', web1], ['daily/all', web2]])
+  expect(plans([bySelector('all', { lastRun: { time: '2026-11-20T01:00:00Z', period: '2026-11-20', server: web2 } })])).toEqual([['daily/all', web1], ['daily/all', web2]])
+  expect(plans([bySelector('all')], ['weekly/old'])).toEqual([])
+  expect(plans([bySelector('all'), bySelector('again')])).toEqual([])
+  for (const two of [[bySelector('all'), byId(web1)], [byId(web1), bySelector('all')]]) expect(plans(two)).toEqual([['daily/all', web2]])
+  expect(plans([byId(web1), bySelector('all'), schedule({ schedule: 'again', adopts: ['weekly/old'] })])).toEqual([['daily/all', web2]])
 })
 
 test('a schedule that keeps one image says so', () => {
