@@ -50,7 +50,7 @@ export const runSchema = z.object({
   retryAt: instant.optional(),
   /** Since when each attempt has found the server busy. */
   busySince: instant.optional(),
-  /** While `failed` or `missed`: why. */
+  /** While `failed` or `missed`: why. While it is in flight: what the last attempt met, or what keeps it from being settled. While `good`: that its server could not be started again. */
   problem: z.object({ code: z.custom<ErrorCode>((code) => typeof code === 'string'), message: z.string() }).optional(),
 })
 

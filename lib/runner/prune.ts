@@ -196,7 +196,6 @@ async function restartAll({ restarts, parsed }: Work, cloud: Cloud, { ports, sum
 }
 
 async function tellOfRestart({ cloud, server, serverName, schedule, period }: Restart, problem: Problem, item: Schedule | InvalidSchedule | undefined, ports: Ports): Promise<void> {
-  if (item?.state.problem === problem.message) return
   ports.events.publish({ type: 'Scheduled Image Failed', cloud, schedule, period, server: { id: server, name: serverName }, reason: problem })
   if (item) await writeState(item, { problem: problem.message }, ports)
 }

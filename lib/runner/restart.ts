@@ -95,7 +95,7 @@ export async function startAgain(restart: Restart, cloud: Cloud, tick: Tick, por
  *
  * It starts only a server that is stopped, and only once no image of it is being made, or after an hour whatever the image does.
  *
- * @returns what keeps it from being started.
+ * @returns what keeps it from being started, when that is new.
  */
 export async function finishRestart(restart: Restart, cloud: Cloud, ports: Ports): Promise<Problem | undefined> {
   const run = (await ports.runs.get([restart])).get(runKeyText(restart))
@@ -110,12 +110,20 @@ export async function finishRestart(restart: Restart, cloud: Cloud, ports: Ports
       await cloud.compute.startServer(restart.server)
       ports.log.info(`starting server "${restart.serverName}" again`, fieldsOf(restart))
     } else if (!seen || seen.status !== 'ACTIVE' || age >= watchedMs) await ports.runs.removeRestart(restart)
+    if (current?.problem?.code === 'SERVER_NOT_STARTED') {
+      const { problem: _problem, ...rest } = current
+      await ports.runs.advance(current, rest)
+    }
     return undefined
   } catch (error) {
     if (!hasCode(error)) throw error
     const message = `Server "${restart.serverName}" was stopped for its image and cannot be started again: ${error.message} It is tried again at each tick; start it by hand if it is needed.`
     ports.log.error(message, { ...fieldsOf(restart), code: 'SERVER_NOT_STARTED', requestId: error.requestId })
-    return { code: 'SERVER_NOT_STARTED', message }
+    const problem: Problem = { code: 'SERVER_NOT_STARTED', message }
+    if (current?.problem?.code === problem.code) return undefined
+    // The item shows the problem of the run, a good one too.
+    if (current) await ports.runs.advance(current, { ...current, problem })
+    return problem
   }
 }
 

@@ -35,13 +35,13 @@ export async function shareImages(schedules: readonly Schedule[], { cloud, image
 
 /** Whoever might be a member is recorded before he is, and until he no longer is: what is not recorded would stay shared for ever. */
 async function share(image: Image, { open, add, remove }: SharingPlan, { image: service }: Observation['cloud']): Promise<void> {
-  const before = recipientsOf(image)
-  const during = [...new Set([...before, ...add])]
-  if (during.length > before.length) await service.addMarks(image, recordOf(image, during), [])
+  const { members, pending } = recipientsOf(image)
+  if (add.length > 0) await service.addMarks(image, recordOf(image, { members, pending: [...new Set([...pending, ...add])] }), [])
   if (open) await service.setVisibility(image.id, 'shared')
   for (const project of add) await service.addMember(image.id, project)
   for (const project of remove) await service.removeMember(image.id, project)
-  if (remove.length > 0) await service.addMarks(image, recordOf(image, during.filter((project) => !remove.includes(project))), [])
+  const now = [...new Set([...members, ...add])].filter((project) => !remove.includes(project))
+  await service.addMarks(image, recordOf(image, { members: now, pending: [] }), [])
 }
 
 function sentence({ add, remove }: SharingPlan): string {

@@ -141,7 +141,7 @@ async function judge(items: readonly Item[], { tick, ports }: Invocation): Promi
     const last = runs.current ?? runs.previous
     if (last) Object.assign(item.change, rememberedOf(schedule, last))
     // The item shows the problem of the run that counts now, whichever function found it.
-    item.change.problem = runs.current?.status === 'good' ? undefined : runs.current?.problem?.message
+    item.change.problem = runs.current?.problem?.message
     if (decision.kind === 'not due' && decision.reason === 'the image of the previous period is still being made') {
       item.change.problem = runs.previous?.problem?.message ?? `The image of ${turns.previous.period} is still being made, and that of ${turns.current.period} waits for it.`
     }

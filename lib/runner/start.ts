@@ -185,8 +185,8 @@ async function recordFailure(claimed: Run, problem: Problem & { requestId?: stri
   }
   summary.failed += 1
   ports.log.warn(reason.message, fields)
-  // What stays as it is is told of once: a server's state once a period, a cloud that stays away once at all.
-  const told = reason.code.startsWith('CLOUD_') ? item.schedule.state.problem : claimed.problem?.message
+  // What stays as it is is told of once: a server's state once a period, a cloud or a server that stays away once at all.
+  const told = reason.code.startsWith('CLOUD_') || reason.code === 'SERVER_NOT_FOUND' ? item.schedule.state.problem : claimed.problem?.message
   if (told === reason.message) return
   ports.events.publish({
     type: 'Scheduled Image Failed', cloud: claimed.cloud, schedule: claimed.schedule, period: claimed.period, attempt: claimed.attempt,

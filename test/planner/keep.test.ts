@@ -125,6 +125,11 @@ describe.each<[sentence: string, rules: Rules, images: [when: string, fate: stri
     ['2024-11-30 12:00', 'kept: within P14M of the newest'],
     ['2024-11-30 11:59', 'deleted: it is more than P14M older than the newest'],
   ]],
+  ['within: as many years as months', { within: 'P1Y1M' }, [
+    ['2026-11-21', 'kept: within P1Y1M of the newest'],
+    ['2025-10-21', 'kept: within P1Y1M of the newest'],
+    ['2025-10-20', 'deleted: it is more than P1Y1M older than the newest'],
+  ]],
   ['within: longer than there have been images', { within: 'P1950Y' }, [
     ['2026-11-21', 'kept: within P1950Y of the newest'],
     ['1970-01-02', 'kept: within P1950Y of the newest'],
