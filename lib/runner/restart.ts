@@ -70,12 +70,17 @@ async function isBeingMade(id: string, cloud: Cloud): Promise<boolean> {
   return !verdict.good && verdict.pending
 }
 
-/** Starts a server again that was stopped for its image. What this invocation cannot see done, prune goes on with. */
-export async function startAgain(restart: Restart, cloud: Cloud, tick: Tick, ports: Ports): Promise<void> {
+/**
+ * Starts a server again that was stopped for its image. What this invocation cannot see done, prune goes on with.
+ *
+ * @param stopped - It was seen stopped. Otherwise one that runs may be about to stop.
+ */
+export async function startAgain(restart: Restart, stopped: boolean, cloud: Cloud, tick: Tick, ports: Ports): Promise<void> {
   try {
     let asked = false
     for (let polls = 0; polls < mostStartPolls && tick.timeLeftMs() > reserveMs / 2; polls += 1) {
       const seen = await cloud.compute.getServer(restart.server)
+      if (seen?.status === 'ACTIVE' && seen.taskState === null && !stopped && !asked) return
       if (!seen || (seen.status === 'ACTIVE' && seen.taskState === null)) return await ports.runs.removeRestart(restart)
       if (seen.status === 'SHUTOFF' && seen.taskState === null && !asked) {
         await cloud.compute.startServer(restart.server)

@@ -131,7 +131,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
       if (image !== undefined) await untilMade(image, cloud, tick, ports)
     }
   } finally {
-    if (restart) await startAgain(restart, cloud, tick, ports)
+    if (restart) await startAgain(restart, !problem, cloud, tick, ports)
   }
 }
 

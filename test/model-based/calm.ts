@@ -46,7 +46,9 @@ export async function calmDown(stage: Stage): Promise<void> {
     if (latest === undefined || next === undefined) continue
     const obstacle = stage.obstacleOf(item)
     if (obstacle !== undefined) {
-      if (item.enabled && !state.problem) broken.push(`${key} tells no problem, although ${obstacle}`)
+      // Its timing may have been changed since that turn had its image.
+      const made = [...oracle.made.values()].some((image) => image.schedule === key && image.period === latest.period)
+      if (item.enabled && !state.problem && !made) broken.push(`${key} tells no problem, although ${obstacle}`)
       continue
     }
     const { id } = stage.servers().find((server) => ('id' in item.server ? server.id === item.server.id : server.name === item.server.name))!
