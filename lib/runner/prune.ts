@@ -108,13 +108,13 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
 
   const schedules = work.parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : []))
   const existing = new Set(work.parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key)))
-  await shareImages(schedules, observed, tick, ports)
+  const shared = await shareImages(schedules, observed, tick, ports)
   const images = [...observed.images.values()]
   const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')
   const statuses = backed ? await observed.statuses() : undefined
   const done = await removeExcess(name, { project: cloud.project, images, schedules, existing, statuses }, observed, invocation)
   if (ports.dryRun) return
-  const finished = done && (!backed || statuses !== undefined)
+  const finished = done && shared && (!backed || statuses !== undefined)
   await (finished ? ports.runs.recordPrune(name, tick.now) : pruneAtNextTick())
 }
 
