@@ -113,6 +113,21 @@ test('the trouble of one server is told of by its name, does not stop the others
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
 })
 
+test('the trouble of several servers is told of by their number and the first of them; each is counted and logged by itself', async () => {
+  const { world, service } = fixture
+  const sick = add('sick', { status: 'RESCUE' })
+  add('worse', { status: 'ERROR' })
+  add('well')
+  await selected({ name: '*' })
+  await service.tickAt(day(1, '00:30:00'))
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ schedules: 1, started: 1, failed: 2, notDue: 0 })
+  expect((await stateOf(world, 'fleet'))['problem']).toBe(
+    '2 of 3 servers have a problem; the first is "worse": Server "worse" is in state ERROR, in which OpenStack makes no image; it has to be ACTIVE, SHUTOFF, PAUSED or SUSPENDED.',
+  )
+  expect(service.lines).toContainEqual(expect.objectContaining({ level: 'warn', code: 'SERVER_STATE', server: sick.id, serverName: 'sick', schedule: 'daily/fleet' }))
+  expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-01T01:14:00.000Z' })
+})
+
 test('a selector whose cloud is away says so and goes on when it is back', async () => {
   const { world, service } = fixture
   const { id } = add('web-1')
