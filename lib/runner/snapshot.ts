@@ -63,7 +63,7 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
       states.push(writeState(parsed.schedule, { since: undefined, next: undefined, problem: undefined, missingSince: undefined }, ports))
     } else {
       const { schedule } = parsed
-      const since = countsSince(schedule, tick.now)
+      const since = countsSince(schedule, tick.now, ports.clock())
       if (schedule.state.since === undefined) tellOutlook(schedule, tick.now, ports)
       items.push({ schedule, since, server: knownServer(schedule), change: { since: since.toISOString() } })
     }

@@ -18,7 +18,8 @@ test.each<[sentence: string, applicants: Applicant[], inFlight: string[], admitt
   ['two of one host, and one of another in place of the third', [applicant(1, { host: 'a' }), applicant(2, { host: 'a' }), applicant(3, { host: 'a' }), applicant(4, { host: 'b' })], [], [1, 2, 4], ['as many images of servers on its compute host are being made as max_in_flight_per_host allows (2)']],
   ['what is being made on a host counts there', [applicant(1, { host: 'a' }), applicant(2, { host: 'a' })], [id(7)], [1], ['as many images of servers on its compute host are being made as max_in_flight_per_host allows (2)']],
   ['a server on no known host is held by the limit of the cloud alone', [applicant(1), applicant(2), applicant(3)], [], [1, 2, 3], []],
-  ['two schedules of one server take turns', [applicant(1), applicant(1, { schedule: 'daily/other' })], [], [1], ['another image of this server is asked for now']],
+  ['two schedules of one server take turns', [applicant(1), applicant(1, { schedule: 'daily/other' })], [], [1], ['another image of this server is being made']],
+  ['a server whose image is being made already waits', [applicant(1), applicant(2)], [id(1)], [2], ['another image of this server is being made']],
   ['what is refused takes no slot, and waits for none', [applicant(1, { refused: true }), applicant(2, { refused: true }), applicant(3), applicant(4), applicant(5), applicant(6)], [], [1, 2, 3, 4, 5], ['as many images of this cloud are being made as max_in_flight allows (3)']],
 ])('%s', (_sentence, applicants, inFlight, admitted, reasons) => {
   const plan = admit(applicants, inFlight, listing(on(7, 'a')), limits)
