@@ -16,6 +16,7 @@ test.each<[sentence: string, image: ReturnType<typeof sealed>, shareWith: string
   ['one that was about to, and is not to any more, is removed', shared(`${id(1)} +beta`), [], { open: false, add: [], remove: ['beta'] }],
   ['a record that was inherited from another image counts for nothing', shared(`${id(2)} beta`), ['gamma'], { open: false, add: ['gamma'], remove: [] }],
   ['an image that a person made private again is shared again, with everybody', shared(`${id(1)} beta`, 'private'), ['beta'], { open: true, add: ['beta'], remove: [] }],
+  ['one that a person made private, and that is to be shared with nobody, stays as it is', shared(`${id(1)} beta`, 'private'), [], undefined],
   ['a public image has no members', shared(`${id(1)} beta`, 'public'), ['gamma'], undefined],
   ['a community image has none either', shared(`${id(1)} beta`, 'community'), [], undefined],
 ])('%s', (_sentence, image, shareWith, plan) => {
