@@ -29,7 +29,7 @@ export interface Admission<Each extends Applicant> {
 
 /**
  * Decides which due servers of one cloud may start now: the one whose last good image is oldest comes first, one that has none
- * before all; as many as the limits leave free; and one image of a server at a time.
+ * before all; as many as the limits leave free; and one image of a server at a time, whichever schedule it is of.
  *
  * Nova checks whether a server is busy before it makes the image, and marks it busy afterwards: of two requests at once one
  * leaves an image that stays queued for ever.
@@ -43,9 +43,9 @@ export function admit<Each extends Applicant>(applicants: readonly Each[], inFli
   const occupy = (host: string | undefined) => host !== undefined && perHost.set(host, (perHost.get(host) ?? 0) + 1)
   for (const server of inFlight) occupy(servers.get(server)?.host)
   let taken = inFlight.length
-  const asked = new Set<string>()
+  const making = new Set(inFlight)
   const reasonToWait = ({ id, host }: Server): string | undefined => {
-    if (asked.has(id)) return 'another image of this server is asked for now'
+    if (making.has(id)) return 'another image of this server is being made'
     if (taken >= limits.maxInFlight) return `as many images of this cloud are being made as max_in_flight allows (${limits.maxInFlight})`
     const onHost = host === undefined ? 0 : (perHost.get(host) ?? 0)
     if (onHost >= limits.maxInFlightPerHost) return `as many images of servers on its compute host are being made as max_in_flight_per_host allows (${limits.maxInFlightPerHost})`
@@ -61,7 +61,7 @@ export function admit<Each extends Applicant>(applicants: readonly Each[], inFli
     }
     admitted.push(applicant)
     if (applicant.refused) continue
-    asked.add(applicant.server.id)
+    making.add(applicant.server.id)
     occupy(applicant.server.host)
     taken += 1
   }

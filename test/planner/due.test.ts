@@ -82,26 +82,24 @@ test.each<[sentence: string, code: Parameters<typeof retryAt>[1], minutes: reado
   ['a stuck server waits an hour each time', 'SERVER_STUCK', [59, 59, 59, 59, 59, 59]],
   ['so does a used-up quota', 'QUOTA_IMAGES', [59, 59, 59, 59, 59, 59]],
   ['so does that of volume snapshots', 'QUOTA_VOLUME_SNAPSHOTS', [59, 59, 59, 59, 59, 59]],
-  ['so does a server that is locked', 'SERVER_LOCKED', [59, 59, 59, 59, 59, 59]],
+  ['so does a locked server', 'SERVER_LOCKED', [59, 59, 59, 59, 59, 59]],
   ['so does one that cannot be quiesced for certain', 'QUIESCE_NOT_REQUIRED', [59, 59, 59, 59, 59, 59]],
   ['one that did not stop is as any failure', 'SERVER_NOT_STOPPED', [14, 29, 59, 119, 239, 239]],
-  ['one that does not exist waits 4 hours each time', 'SERVER_NOT_FOUND', [239, 239, 239, 239, 239, 239]],
+  ['a server that does not exist is looked for every 4 hours', 'SERVER_NOT_FOUND', [239, 239, 239, 239, 239, 239]],
 ])('%s', (_sentence, code, minutes) => {
   expect([1, 2, 3, 4, 5, 6].map((attempt) => (retryAt(attempt, code, today).getTime() - today.getTime()) / 60_000)).toEqual(minutes)
 })
 
-/** Daily at 01:00, spread over an hour. */
+const fleet = (next: string | undefined, spread = 60) => schedule({ server: undefined, selector: { name: '*' }, at: '01:00', spread, ...(next && { state: { next } }) })
+
 test.each<[sentence: string, next: string | undefined, now: string, due: boolean]>([
-  ['when it was never looked at', undefined, '08:00', true],
-  ['when a person broke its memory', 'tomorrow', '08:00', true],
-  ['before its turn', '2026-11-21T01:00:00.000Z', '00:45', false],
-  ['when its turn begins', '2026-11-21T01:00:00.000Z', '01:00', true],
-  ['while its servers start, one after the other', '2026-11-21T01:37:00.000Z', '01:15', true],
-  ['for an hour after the last that can start', '2026-11-22T01:00:00.000Z', '02:45', true],
-  ['no longer', '2026-11-22T01:00:00.000Z', '03:00', false],
-  ['when a server is to be tried again', '2026-11-21T07:59:00.000Z', '08:00', true],
-  ['and not before', '2026-11-21T07:59:00.000Z', '07:45', false],
-])('a selector is looked at: %s', (_sentence, next, now, due) => {
-  const fleet = schedule({ server: undefined, selector: { name: '*' }, spread: 60, state: { since: '2026-11-01T00:30:00.000Z', next } })
-  expect(isSelectorDue(fleet, new Date(`2026-11-21T${now}:00Z`))).toBe(due)
+  ['when it was never looked at', undefined, '2026-11-21T20:00:00Z', true],
+  ['when what its item says cannot be read', 'soon', '2026-11-21T20:00:00Z', true],
+  ['when one of its servers is next', '2026-11-21T20:00:00.000Z', '2026-11-21T20:00:00Z', true],
+  ['not a moment before that', '2026-11-21T20:00:00.000Z', '2026-11-21T19:59:59Z', false],
+  ['when its turn has begun, whatever its item says', '2026-11-28T01:00:00.000Z', '2026-11-21T01:00:00Z', true],
+  ['until an hour after the last server can have started', '2026-11-28T01:00:00.000Z', '2026-11-21T02:59:59Z', true],
+  ['and no longer', '2026-11-28T01:00:00.000Z', '2026-11-21T03:00:00Z', false],
+])('a selector is looked at %s', (_sentence, next, now, due) => {
+  expect(isSelectorDue(fleet(next), new Date(now))).toBe(due)
 })
