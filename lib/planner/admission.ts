@@ -39,12 +39,12 @@ export interface Admission<Each extends Applicant> {
 
 /**
  * Decides which due servers of one cloud may start now: the one whose last good image is oldest comes first, one that has none
- * before all; as many as the limits leave free; and one image of a server at a time.
+ * before all; as many as the limits leave free; and one image of a server at a time, whichever schedule it is of.
  *
  * Nova checks whether a server is busy before it makes the image, and marks it busy afterwards: of two requests at once one
  * leaves an image that stays queued for ever.
  *
- * A server that is not to run during its image waits for every other image of it: whoever stopped it for that will start it.
+ * A server that is not to run during its image waits until it runs again after another one: whoever stopped it for that will start it.
  *
  * @param servers - The listing: which host each server is on. Nova shows a project a name of the host that means nothing
  *   elsewhere, and none for a server that is on no host.
@@ -54,10 +54,9 @@ export function admit<Each extends Applicant>(applicants: readonly Each[], under
   const occupy = (host: string | undefined) => host !== undefined && perHost.set(host, (perHost.get(host) ?? 0) + 1)
   for (const server of underway.making) occupy(servers.get(server)?.host)
   let taken = underway.making.length
-  const asked = new Set<string>()
+  const making = new Set(underway.making)
   const reasonToWait = ({ server: { id, host }, stopped }: Applicant): string | undefined => {
-    if (asked.has(id)) return 'another image of this server is asked for now'
-    if (stopped && underway.making.includes(id)) return 'another image of this server is being made'
+    if (making.has(id)) return 'another image of this server is being made'
     if (stopped && underway.stopped.includes(id)) return 'the server was stopped for another image, and has not been seen running again'
     if (taken >= limits.maxInFlight) return `as many images of this cloud are being made as max_in_flight allows (${limits.maxInFlight})`
     const onHost = host === undefined ? 0 : (perHost.get(host) ?? 0)
@@ -74,7 +73,7 @@ export function admit<Each extends Applicant>(applicants: readonly Each[], under
     }
     admitted.push(applicant)
     if (applicant.refused) continue
-    asked.add(applicant.server.id)
+    making.add(applicant.server.id)
     occupy(applicant.server.host)
     taken += 1
   }

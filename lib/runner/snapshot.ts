@@ -63,7 +63,7 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
       states.push(writeState(parsed.schedule, { since: undefined, next: undefined, problem: undefined, missingSince: undefined }, ports))
     } else {
       const { schedule } = parsed
-      const since = countsSince(schedule, tick.now)
+      const since = countsSince(schedule, tick.now, ports.clock())
       if (schedule.state.since === undefined) tellOutlook(schedule, tick.now, ports)
       items.push({ schedule, since, server: knownServer(schedule), change: { since: since.toISOString() } })
     }
@@ -187,7 +187,10 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], ite
     const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined, stopped: startable.item.schedule.consistency === 'stopped' }))
     const { admitted, waiting } = admit(applicants, underway, index.byId, cloud)
     summary.waiting += waiting.length
-    for (const { applicant: { server, schedule }, reason } of waiting) ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
+    for (const { applicant: { item, decision, server, schedule }, reason } of waiting) {
+      item.change.next = decision.turn.startsAt.toISOString()
+      ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
+    }
     await startAll(cloud, admitted, invocation)
   } catch (error) {
     ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })

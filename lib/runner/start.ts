@@ -92,6 +92,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   const stops = schedule.consistency === 'stopped' && !refusal
   if (tick.timeLeftMs() < (stops ? stopReserveMs : reserveMs)) {
     summary.waiting += 1
+    item.change.next = decision.turn.startsAt.toISOString()
     ports.log.info('waiting: too little time is left in this invocation', fields)
     return
   }

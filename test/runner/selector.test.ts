@@ -57,6 +57,17 @@ test('a hundred servers of a selector cost one listing, and one write of the sta
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z', lastGood: { period: '2026-11-01' } })
 }, 60_000)
 
+test('servers that wait for a slot are not forgotten, however long it takes', async () => {
+  const { world, service } = fixture
+  const servers = Array.from({ length: 30 }, (_, n) => add(`web-${n}`, { host: 'one', metadata: { lab_delay: '3000' } }))
+  await selected({ name: 'web-*' })
+  await service.tickAt(day(1, '00:30:00'))
+  // Five at once on one host, and each five for an hour.
+  for (let minute = 0; minute <= 8 * 60; minute += 15) await service.tickAt(new Date(Date.parse(day(1)) + minute * 60_000).toISOString())
+  for (const { id } of servers) expect(imagesOf(world, id)).toHaveLength(1)
+  expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
+})
+
 test('spread is per server, and next tells of the first one', async () => {
   const { world, service } = fixture
   for (let n = 0; n < 6; n += 1) add(`web-${n}`)
@@ -111,6 +122,21 @@ test('the trouble of one server is told of by its name, does not stop the others
   expect(imagesOf(world, sick.id)).toHaveLength(1)
   expect(await stateOf(world, 'fleet')).not.toHaveProperty('problem')
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
+})
+
+test('the trouble of several servers is told of by their number and the first of them; each is counted and logged by itself', async () => {
+  const { world, service } = fixture
+  const sick = add('sick', { status: 'RESCUE' })
+  add('worse', { status: 'ERROR' })
+  add('well')
+  await selected({ name: '*' })
+  await service.tickAt(day(1, '00:30:00'))
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ schedules: 1, started: 1, failed: 2, notDue: 0 })
+  expect((await stateOf(world, 'fleet'))['problem']).toBe(
+    '2 of 3 servers have a problem; the first is "worse": Server "worse" is in state ERROR, in which OpenStack makes no image; it has to be ACTIVE, SHUTOFF, PAUSED or SUSPENDED.',
+  )
+  expect(service.lines).toContainEqual(expect.objectContaining({ level: 'warn', code: 'SERVER_STATE', server: sick.id, serverName: 'sick', schedule: 'daily/fleet' }))
+  expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-01T01:14:00.000Z' })
 })
 
 test('a selector whose cloud is away says so and goes on when it is back', async () => {

@@ -45,6 +45,18 @@ test('members whom people added stay, and an image that a person made public is 
   expect(imagesOf(world, id)[0]).toMatchObject({ visibility: 'community' })
 })
 
+test('a member whom a person took away is not added again, and members of the list are as they were', async () => {
+  const { world, service } = fixture
+  const [beta, gamma] = [world.openstack.addProject('beta').id, world.openstack.addProject('gamma').id]
+  const { id } = await scheduled(world, 'web-1', {}, { shareWith: [beta, gamma] })
+  await enable(service)
+  await runDays(service, 1, 1)
+  const login = await connect(JSON.parse(world.aws.parameters.get('/scheduled-images/local/clouds/default')!) as CloudEntry)
+  expect(await login.request('image', 'DELETE', `/v2/images/${imagesOf(world, id)[0]!.id}/members/${beta}`)).toMatchObject({ status: 204 })
+  await runDays(service, 2, 2)
+  expect(imagesOf(world, id).map(membersOf)).toEqual([[gamma], [beta, gamma].toSorted()])
+})
+
 test('an image that a person made of a restored server is shared with nobody', async () => {
   const { world, service } = fixture
   const beta = world.openstack.addProject('beta').id
