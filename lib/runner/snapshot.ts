@@ -114,8 +114,11 @@ async function sift(items: readonly Item[], invocation: Invocation): Promise<(Ca
   const due: (Candidate & Required<Pick<Candidate, 'judged'>>)[] = []
   for (const judged of await judge(items, invocation)) {
     const { item, decision } = judged
-    if (decision.kind === 'due') due.push({ item, judged: { ...judged, decision } })
-    else await leave(item, decision, invocation)
+    if (decision.kind === 'due') {
+      // Until it is started: a selector that has servers waiting is looked at again.
+      item.change.next = decision.turn.startsAt.toISOString()
+      due.push({ item, judged: { ...judged, decision } })
+    } else await leave(item, decision, invocation)
   }
   return due
 }

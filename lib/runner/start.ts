@@ -112,6 +112,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   await recordMissed(item, decision, invocation)
   if (!(await ports.runs.claim(claimed, decision.after))) {
     summary.claimedElsewhere += 1
+    item.change.next = decision.until.toISOString()
     ports.log.info('another invocation has claimed this run', fields)
     return
   }

@@ -57,6 +57,22 @@ test('a hundred servers of a selector cost one listing, and one write of the sta
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z', lastGood: { period: '2026-11-01' } })
 }, 60_000)
 
+test('servers of a selector that wait for a slot have their turn, though the hours around it are over', async () => {
+  const { world, service } = fixture
+  const name = '/scheduled-images/local/clouds/default'
+  world.aws.parameters.set(name, JSON.stringify({ ...(JSON.parse(world.aws.parameters.get(name)!) as object), max_in_flight: 1 }))
+  for (let n = 0; n < 8; n += 1) add(`web-${n}`)
+  await selected({ name: 'web-*' })
+  await service.tickAt(day(1, '00:30:00'))
+  for (let minute = 0; minute < 240; minute += 15) {
+    await service.tickAt(new Date(Date.parse(day(1)) + minute * 60_000).toISOString())
+    if (minute === 0) expect((await stateOf(world, 'fleet'))['next']).toBe('2026-11-01T01:00:00.000Z')
+  }
+  const made = world.openstack.images().filter(({ name: image }) => image?.startsWith('Daily'))
+  expect(new Set(made.map(({ properties }) => properties['instance_uuid'])).size).toBe(8)
+  expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
+})
+
 test('spread is per server, and next tells of the first one', async () => {
   const { world, service } = fixture
   for (let n = 0; n < 6; n += 1) add(`web-${n}`)
