@@ -147,8 +147,16 @@ function timeOfDayMs({ hour, minute }: Schedule['at']): number {
   return (hour * 60 + minute) * minuteMs
 }
 
+const dateTexts = new Map<number, string>()
+const mostDateTexts = 2000
+
 function dateText(day: number): string {
-  return new Date(day * dayMs).toISOString().slice(0, 10)
+  let text = dateTexts.get(day)
+  if (text === undefined) {
+    if (dateTexts.size >= mostDateTexts) dateTexts.clear()
+    dateTexts.set(day, (text = new Date(day * dayMs).toISOString().slice(0, 10)))
+  }
+  return text
 }
 
 /** The clocks of one zone, as far as they have been asked for: `Intl` takes microseconds for each look. */
@@ -226,28 +234,52 @@ function readOffset({ format }: Zone, instantMs: number): number {
 /** A Cron without a callback never schedules anything; it is the pattern and its arithmetic. */
 interface KnownCron {
   readonly cron: Cron
-  /** What came of each reference: the servers of one schedule ask for the same instants, and each costs croner 0.1 ms. */
-  readonly before: Map<number, Scheduled>
-  readonly after: Map<number, Scheduled>
+  /** What has been asked for: each question costs croner 0.1 ms, and the servers and ticks of one schedule ask for the same. */
+  readonly gaps: Gap[]
+}
+
+/** Two instants of a cron, and none between them. */
+interface Gap {
+  readonly from: Scheduled
+  readonly to: Scheduled
 }
 
 const crons = new Map<string, KnownCron>()
 /** A Cron takes 80 kB. */
 const mostCrons = 200
-const mostReferences = 2000
+const mostGaps = 300
 
 function cronBefore(timing: Timing, referenceMs: number): Scheduled {
-  const { cron, before } = cronOf(timing)
-  return remembered(before, referenceMs, (reference) => cron.previousRuns(1, reference)[0] ?? never(timing, 'before', reference))
+  const { cron, gaps } = cronOf(timing)
+  const gap = gaps.findLast(({ from, to }) => from.instantMs < referenceMs && referenceMs <= to.instantMs)
+  if (gap) return gap.from
+  const from = scheduledAt(cron.previousRuns(1, new Date(referenceMs))[0] ?? never(timing, 'before', referenceMs))
+  const to = gaps.findLast((known) => known.from.instantMs === referenceMs)?.from ?? firstAfter(timing, cron, from.instantMs)
+  remember(gaps, { from, to })
+  return from
 }
 
 function cronAfter(timing: Timing, referenceMs: number): Scheduled {
-  const { cron, after } = cronOf(timing)
-  return remembered(after, referenceMs, (reference) => cron.nextRun(reference) ?? never(timing, 'after', reference))
+  const { cron, gaps } = cronOf(timing)
+  const gap = gaps.findLast(({ from, to }) => from.instantMs <= referenceMs && referenceMs < to.instantMs)
+  return gap ? gap.to : firstAfter(timing, cron, referenceMs)
 }
 
-function never({ cron }: Timing, side: 'before' | 'after', reference: Date): never {
-  throw new RangeError(`The cron "${cron}" has no instant ${side} ${reference.toISOString()}.`)
+function firstAfter(timing: Timing, cron: Cron, referenceMs: number): Scheduled {
+  return scheduledAt(cron.nextRun(new Date(referenceMs)) ?? never(timing, 'after', referenceMs))
+}
+
+function scheduledAt(instant: Date): Scheduled {
+  return { period: `${instant.toISOString().slice(0, 16)}Z`, instantMs: instant.getTime() }
+}
+
+function remember(gaps: Gap[], gap: Gap): void {
+  if (gaps.length >= mostGaps) gaps.length = 0
+  gaps.push(gap)
+}
+
+function never({ cron }: Timing, side: 'before' | 'after', referenceMs: number): never {
+  throw new RangeError(`The cron "${cron}" has no instant ${side} ${new Date(referenceMs).toISOString()}.`)
 }
 
 function cronOf({ cron, timeZone }: Timing): KnownCron {
@@ -255,21 +287,10 @@ function cronOf({ cron, timeZone }: Timing): KnownCron {
   let known = crons.get(key)
   if (known === undefined) {
     if (crons.size >= mostCrons) crons.clear()
-    known = { cron: new Cron(cron!, { mode: '5-part', timezone: timeZone }), before: new Map(), after: new Map() }
+    known = { cron: new Cron(cron!, { mode: '5-part', timezone: timeZone }), gaps: [] }
     crons.set(key, known)
   }
   return known
-}
-
-function remembered(answers: Map<number, Scheduled>, referenceMs: number, ask: (reference: Date) => Date): Scheduled {
-  let scheduled = answers.get(referenceMs)
-  if (scheduled === undefined) {
-    const instant = ask(new Date(referenceMs))
-    scheduled = { period: `${instant.toISOString().slice(0, 16)}Z`, instantMs: instant.getTime() }
-    if (answers.size >= mostReferences) answers.clear()
-    answers.set(referenceMs, scheduled)
-  }
-  return scheduled
 }
 
 /** FNV-1a over the UTF-16 code units: small, stable, and even enough to spread servers over an hour. */
