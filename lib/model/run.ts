@@ -121,6 +121,8 @@ export const restartSchema = z.object({
   period: z.string(),
   runId: z.string(),
   startedAt: instant,
+  /** People were told that it cannot be started. */
+  told: z.boolean().optional(),
 })
 
 export type Restart = z.output<typeof restartSchema>

@@ -49,17 +49,18 @@ export async function stop(run: Run, cloud: Cloud, tick: Tick, ports: Ports): Pr
   return { restart, problem: new ScheduledImagesError('SERVER_NOT_STOPPED', `Server "${serverName}" was asked to stop and did not in time; no image of it was made.`) }
 }
 
-/** Waits until a stopped server's image needs it no longer, as long as the invocation lasts. */
-export async function untilMade(image: string, cloud: Cloud, tick: Tick, ports: Ports): Promise<void> {
+/** Waits until a stopped server's image needs it no longer, as long as the invocation lasts. @returns whether it does not. */
+export async function untilMade(image: string, cloud: Cloud, tick: Tick, ports: Ports): Promise<boolean> {
   for (let polls = 0; polls < mostMakePolls && tick.timeLeftMs() > reserveMs; polls += 1) {
     try {
-      if (!(await isBeingMade(image, cloud))) return
+      if (!(await isBeingMade(image, cloud))) return true
     } catch (error) {
       if (!hasCode(error)) throw error
       ports.log.warn(`the image of a stopped server is looked at again: ${error.message}`, { image, code: error.code, requestId: error.requestId })
     }
     await ports.sleep(pollMs)
   }
+  return false
 }
 
 async function isBeingMade(id: string, cloud: Cloud): Promise<boolean> {
@@ -122,12 +123,13 @@ export async function finishRestart(restart: Restart, cloud: Cloud, ports: Ports
     return undefined
   } catch (error) {
     if (!hasCode(error)) throw error
-    const message = `Server "${restart.serverName}" was stopped for its image and cannot be started again: ${error.message} It is tried again at each tick; start it by hand if it is needed.`
+    const message = `Server "${restart.serverName}" was stopped for its image and cannot be started again: ${error.message.replace(/\.?$/, '.')} It is tried again at each tick; start it by hand if it is needed.`
     ports.log.error(message, { ...fieldsOf(restart), code: 'SERVER_NOT_STARTED', requestId: error.requestId })
     const problem: Problem = { code: 'SERVER_NOT_STARTED', message }
-    if (current?.problem?.code === problem.code) return undefined
     // The item shows the problem of the run, a good one too.
-    if (current) await ports.runs.advance(current, { ...current, problem })
+    if (current && current.problem?.code !== problem.code) await ports.runs.advance(current, { ...current, problem })
+    if (restart.told) return undefined
+    await ports.runs.putRestart({ ...restart, told: true })
     return problem
   }
 }

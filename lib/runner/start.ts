@@ -77,18 +77,24 @@ export interface Startable {
   readonly lastGood: Date | undefined
 }
 
+/** Whether a server has to be stopped for its image. */
+export function stops({ item, server, refusal }: Pick<Startable, 'item' | 'server' | 'refusal'>): boolean {
+  return item.schedule.consistency === 'stopped' && server.status === 'ACTIVE' && !refusal
+}
+
 /**
  * Claims one run, and asks for its image.
  *
  * @param cloud - Undefined when it could not be entered; then `refusal` says why.
  */
-export async function start(cloud: Cloud | undefined, { item, decision, server, refusal }: Startable, invocation: Invocation): Promise<void> {
+export async function start(cloud: Cloud | undefined, startable: Startable, invocation: Invocation): Promise<void> {
+  const { item, decision, server, refusal } = startable
   const { tick, ports, summary } = invocation
   const { schedule } = item
   const { period } = decision.turn
   const fields = { cloud: schedule.cloud, server: server.id, serverName: server.name, schedule: schedule.key, period }
-  const stops = schedule.consistency === 'stopped' && server.status === 'ACTIVE' && !refusal
-  if (tick.timeLeftMs() < (stops ? stopReserveMs : reserveMs)) {
+  const mustStop = stops(startable)
+  if (tick.timeLeftMs() < (mustStop ? stopReserveMs : reserveMs)) {
     summary.waiting += 1
     item.change.next = decision.turn.startsAt.toISOString()
     ports.log.info('waiting: too little time is left in this invocation', fields)
@@ -107,7 +113,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   }
   if (ports.dryRun) {
     summary.planned += 1
-    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}${stops ? ', with the server stopped' : ''}`, fields)
+    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}${mustStop ? ', with the server stopped' : ''}`, fields)
     return
   }
   await recordMissed(item, decision, invocation)
@@ -120,19 +126,21 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   item.change.lastRun = { time: at.toISOString(), period, server: server.id }
   if (refusal || !cloud) return recordFailure(claimed, refusal!, item, invocation)
 
-  if (!stops) {
+  if (!mustStop) {
     await ask(cloud, claimed, item, invocation)
     return
   }
   const { restart, problem } = await stop(claimed, cloud, tick, ports)
+  let made = true
   try {
     if (problem) await recordFailure(claimed, problem, item, invocation)
     else {
       const image = await ask(cloud, claimed, item, invocation)
-      if (image !== undefined) await untilMade(image, cloud, tick, ports)
+      made = image === undefined || (await untilMade(image, cloud, tick, ports))
     }
   } finally {
-    if (restart) await startAgain(restart, !problem, cloud, tick, ports)
+    // While its image is being made prune waits for it.
+    if (restart && made) await startAgain(restart, !problem, cloud, tick, ports)
   }
 }
 
