@@ -185,9 +185,9 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], ite
     warnOfSeveral(resolved, items.filter(({ schedule }) => schedule.cloud === name), invocation)
     const due = await refuseInconsistent(await withoutForgotten(name, resolved, cloud, invocation), cloud)
     if (due.length === 0) return
-    const inFlight = await ports.runs.serversInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs))
-    const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined }))
-    const { admitted, waiting } = admit(applicants, inFlight, index.byId, cloud)
+    const underway = await ports.runs.serversInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs))
+    const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined, stopped: startable.item.schedule.consistency === 'stopped' }))
+    const { admitted, waiting } = admit(applicants, underway, index.byId, cloud)
     summary.waiting += waiting.length
     for (const { applicant: { item, decision, server, schedule }, reason } of waiting) {
       item.change.next = decision.turn.startsAt.toISOString()

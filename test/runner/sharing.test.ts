@@ -87,6 +87,26 @@ test('sharing that was interrupted anywhere is finished, and what was begun is n
   for (const image of imagesOf(world, id)) expect(membersOf(image)).toEqual([gamma])
 })
 
+test.each([
+  ['fails for a moment', 503, 'at the next tick'],
+  ['is refused', 403, 'a day later'],
+])('sharing that %s (%i) is tried again %s', async (_what, status, again) => {
+  const { world, service } = fixture
+  const beta = world.openstack.addProject('beta').id
+  const { id } = await scheduled(world, 'web-1', {}, { shareWith: [beta] })
+  await enable(service)
+  await service.tickAt(day(1))
+  world.openstack.fault({ service: 'image', method: 'POST', path: /members/, times: 1, then: { status } })
+  await service.tickAt(day(1, '01:15:00'))
+  expect(membersOf(imagesOf(world, id)[0])).toEqual([])
+  const before = world.openstack.requests.length
+  await service.tickAt(day(1, '01:30:00'))
+  if (again === 'a day later') expect(world.openstack.requests).toHaveLength(before)
+  else expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
+  await runDays(service, 2, 2)
+  expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
+})
+
 test('a volume-backed image is shared with a warning, and a dry run shares nothing', async () => {
   const { world, service } = fixture
   const beta = world.openstack.addProject('beta').id
