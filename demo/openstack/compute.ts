@@ -75,12 +75,12 @@ function route(cloud: Cloud, caller: TokenRecord, request: WireRequest, minor: n
   }
   if (id === 'detail' && method === 'GET') return listServers(cloud, caller, request, minor, true)
   if (part === 'action' && method === 'POST') {
-    return actOnServer(cloud, caller, request, minor, () => ownServer(cloud, caller, id))
+    return actOnServer(cloud, caller, request, minor, (unknown) => ownServer(cloud, caller, id, unknown))
   }
   if (part === 'metadata') return metadata(cloud, caller, request, id, name)
   if (part === 'tags') {
     // No route matches a tag with a slash.
-    if (/%2f/i.test(name ?? '')) return undefined
+    if (name === '' || /%2f/i.test(name ?? '')) return undefined
     if (minor < 26) throw new Refusal(404, 'The resource could not be found.')
     return serverTags(cloud, caller, request, id, name)
   }
@@ -99,9 +99,15 @@ function route(cloud: Cloud, caller: TokenRecord, request: WireRequest, minor: n
 }
 
 /** @throws {@link Refusal} 404, for other projects' servers as well (lab README §2). */
-function ownServer(cloud: Cloud, caller: TokenRecord, id: string): ServerRecord {
+function ownServer(
+  cloud: Cloud,
+  caller: TokenRecord,
+  id: string,
+  unknown = 'could not be found',
+): ServerRecord {
   const server = cloud.servers.get(id)
-  if (server === undefined || (server.projectId !== caller.project?.id && caller.role !== 'admin')) {
+  if (server === undefined) throw new Refusal(404, `Instance ${id} ${unknown}.`)
+  if (server.projectId !== caller.project?.id && caller.role !== 'admin') {
     throw new Refusal(404, `Instance ${id} could not be found.`)
   }
   return server

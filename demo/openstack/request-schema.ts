@@ -10,14 +10,18 @@ const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}\u{10000}-\u{10ffff}]*$/u
 
 /** @throws {@link Refusal} 400 for what is no JSON object with something in it. */
 export function parseBody(body: string): Json {
-  let value: unknown
+  const value = body === '' ? {} : parseJson(body)
+  if (!isObject(value)) throw new Refusal(400, 'Malformed request body')
+  return value
+}
+
+/** @throws {@link Refusal} 400 for what is no JSON. */
+export function parseJson(body: string): unknown {
   try {
-    value = body === '' ? {} : JSON.parse(body)
+    return JSON.parse(body)
   } catch {
     throw new Refusal(400, 'Malformed request body')
   }
-  if (!isObject(value)) throw new Refusal(400, 'Malformed request body')
-  return value
 }
 
 /** Whether it is an object in JSON's sense. */

@@ -35,8 +35,12 @@ interface Context {
   readonly caller: TokenRecord
   readonly minor: number
   readonly requestId: string
-  /** Looked up only when asked for: what is wrong with the request itself is said first. */
-  server(): ServerRecord
+  /**
+   * Looked up only when asked for: what is wrong with the request itself is said first.
+   *
+   * @param unknown - What is said of an id that never was; default `could not be found`.
+   */
+  server(unknown?: string): ServerRecord
 }
 
 const ACTIONS: Record<string, Act> = {
@@ -56,7 +60,7 @@ export function actOnServer(
   caller: TokenRecord,
   request: WireRequest,
   minor: number,
-  server: () => ServerRecord,
+  server: Context['server'],
 ): Answer {
   const body = parseBody(request.body)
   const name = Object.keys(body)[0]
@@ -158,8 +162,9 @@ function rotate(cloud: Cloud, server: ServerRecord, type: string, rotation: numb
 
 function changePower(context: Context, { name, from, to, task }: (typeof POWER_ACTIONS)[string]): Answer {
   const { cloud } = context
-  const server = context.server()
-  if ((name === 'stop' || name === 'start') && !cloud.mayWrite(context.caller)) {
+  const ofPower = name === 'stop' || name === 'start'
+  const server = ofPower ? context.server('has no mapping to a cell') : context.server()
+  if (ofPower && !cloud.mayWrite(context.caller)) {
     throw new Refusal(403, `Policy doesn't allow os_compute_api:servers:${name} to be performed.`)
   }
   demandUnlocked(context, server)
@@ -191,7 +196,10 @@ function shelve(context: Context): Answer {
     cloud.agenda.in(POWER_SECONDS, () => {
       if (server.taskState !== 'shelving_offloading') return
       move(cloud, server, 'shelved_offloaded', null)
-      server.host = ''
+      // It says so a moment before it is let go.
+      cloud.agenda.in(POWER_SECONDS, () => {
+        if (server.vmState === 'shelved_offloaded') server.host = ''
+      })
     })
   }
   if (rootAttachment(server) !== undefined) {

@@ -2,6 +2,7 @@ import type { Answer, WireRequest } from './answer.ts'
 import { Refusal, json } from './answer.ts'
 import type { Cloud, ServerRecord, TokenRecord } from './cloud.ts'
 import { repr } from './python.ts'
+import { foldTag } from './server-tags.ts'
 import { STATUSES, serverBrief, serverView, statusOf, vmStateOf } from './server-view.ts'
 
 /** Every query parameter that nova has a meaning for; from 2.75 others are refused, before that they are ignored. */
@@ -89,7 +90,7 @@ function filters(query: URLSearchParams, minor: number): (server: ServerRecord) 
   return (server) => tests.every((test) => test(server))
 }
 
-/** Lists of tags with commas between them. */
+/** Lists of tags with commas between them; of a repeated filter the last one counts. */
 function tagFilters(query: URLSearchParams): ((server: ServerRecord) => boolean)[] {
   const meanings: Record<string, (tags: readonly string[], wanted: readonly string[]) => boolean> = {
     tags: (tags, wanted) => wanted.every((tag) => tags.includes(tag)),
@@ -98,19 +99,24 @@ function tagFilters(query: URLSearchParams): ((server: ServerRecord) => boolean)
     'not-tags-any': (tags, wanted) => !wanted.some((tag) => tags.includes(tag)),
   }
   return Object.entries(meanings).flatMap(([key, holds]) => {
-    const wanted = query.get(key)?.split(',')
-    return wanted === undefined ? [] : [({ tags }: ServerRecord) => holds(tags, wanted)]
+    const value = query.getAll(key).at(-1)
+    if (value === undefined) return []
+    regex(value, key)
+    const wanted = value.split(',').map(foldTag)
+    return [({ tags }: ServerRecord) => holds(tags.map(foldTag), wanted)]
   })
 }
 
 /** Unanchored and without case (lab README §7). */
-function regex(name: string): RegExp {
+function regex(value: string, parameter = 'name'): RegExp {
+  const refusal = new Refusal(
+    400,
+    `Invalid input for query parameters ${parameter}. Value: ${value}. ${repr(value)} is not a 'regex'`,
+  )
+  if (value === '') throw refusal
   try {
-    return new RegExp(name, 'iu')
+    return new RegExp(value, 'iu')
   } catch {
-    throw new Refusal(
-      400,
-      `Invalid input for query parameters name. Value: ${name}. ${repr(name)} is not a 'regex'`,
-    )
+    throw refusal
   }
 }

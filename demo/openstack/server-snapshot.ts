@@ -5,7 +5,8 @@ import { checkProperties, propertyValue } from './image-patch.ts'
 import { PROPERTY_LIMIT, READ_ONLY, checkImageQuota, faceOf, newImage, removeImage, storeData } from './image-record.ts'
 import { hasSnapshotRoom, startVolumeSnapshot } from './volume.ts'
 
-const UNEXPECTED =
+/** What nova says of every error that it did not expect; the error's class comes after it. */
+export const UNEXPECTED =
   'Unexpected API Error. Please report this at http://bugs.launchpad.net/nova/ and attach the Nova API log if possible.'
 /** Never passed on from the image that a server runs from. */
 const NOT_INHERITED = new Set(['cache_in_nova', 'bittorrent', 'block_device_mapping', 'mappings'])

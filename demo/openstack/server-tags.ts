@@ -1,8 +1,10 @@
 import type { Answer, WireRequest } from './answer.ts'
 import { Refusal, empty, json } from './answer.ts'
 import type { Cloud, ServerRecord, TokenRecord } from './cloud.ts'
-import { checkText, invalid, parseBody } from './request-schema.ts'
+import { FOUR_BYTES } from './image-record.ts'
 import { repr } from './python.ts'
+import { checkText, invalid, isObject, parseBody, parseJson } from './request-schema.ts'
+import { UNEXPECTED } from './server-snapshot.ts'
 
 const TAG_LIMIT = 50
 const TAG_LENGTH = 60
@@ -45,13 +47,23 @@ export function serverTags(
     const action = raw === undefined ? verb.all : verb.one
     throw new Refusal(409, `Cannot '${action}' instance ${id} while it is in vm_state ${server.vmState}`)
   }
-  if (raw !== undefined) return one(cloud, server, method, decodeURIComponent(raw))
+  // What is not ASCII is read as Latin-1, as Glance reads it.
+  if (raw !== undefined) return one(cloud, server, method, Buffer.from(decodeURIComponent(raw)).toString('latin1'))
   if (method === 'PUT') server.tags = given
   else if (method === 'DELETE') server.tags = []
   return method === 'DELETE' ? done() : json(200, { tags: server.tags })
 }
 
-/** The tags in a request's body. @throws {@link Refusal} 400 in the words of nova's schema checks. */
+/** MySQL's own comparison, by which one tag is like another: without case, accents, or space at the end. */
+export function foldTag(tag: string): string {
+  return tag.normalize('NFD').replaceAll(/\p{M}/gu, '').toLowerCase().trimEnd()
+}
+
+function sorted(tags: readonly string[]): string[] {
+  return tags.toSorted((left, right) => (foldTag(left) < foldTag(right) ? -1 : 1))
+}
+
+/** The tags in a request's body. @throws {@link Refusal} 400 in the words of nova's schema checks, or 500 in those of MySQL. */
 export function checkTags(value: unknown): string[] {
   if (!Array.isArray(value)) throw invalid('tags', value, `${repr(value)} is not of type 'array'`)
   if (value.length > TAG_LIMIT) throw invalid('tags', value, `${repr(value)} is too long`)
@@ -60,29 +72,38 @@ export function checkTags(value: unknown): string[] {
     if (!TAG.test(text)) throw invalid(String(index), item, `${repr(text)} does not match '^[^,/]*$'`)
     return text
   })
-  return [...new Set(checked)].toSorted()
+  const tags = [...new Set(checked)]
+  if (tags.some((tag) => FOUR_BYTES.test(tag))) throw new Refusal(500, `${UNEXPECTED}\n<class 'oslo_db.exception.DBError'>`)
+  if (new Set(tags.map(foldTag)).size < tags.length) {
+    throw new Refusal(500, `${UNEXPECTED}\n<class 'oslo_db.exception.DBDuplicateEntry'>`)
+  }
+  return sorted(tags)
 }
 
 function putBody(body: string, all: boolean): string[] {
   if (!all) {
-    if (body !== '') throw new Refusal(400, `${repr(parseBody(body))} is not of type 'null'`)
+    if (body !== '' && body !== 'null') throw new Refusal(400, `${repr(parseBody(body))} is not of type 'null'`)
     return []
   }
-  const given = parseBody(body)
+  const given = body === '' ? null : parseJson(body)
+  if (!isObject(given)) throw new Refusal(400, `${repr(given)} is not of type 'object'`)
   if (!('tags' in given)) throw new Refusal(400, "'tags' is a required property")
+  const extra = Object.keys(given).find((key) => key !== 'tags')
+  if (extra !== undefined) throw new Refusal(400, `Additional properties are not allowed (${repr(extra)} was unexpected)`)
   return checkTags(given['tags'])
 }
 
 function one(cloud: Cloud, server: ServerRecord, method: string, tag: string): Answer {
   const { id } = server
-  const has = server.tags.includes(tag)
+  const alike = server.tags.find((known) => foldTag(known) === foldTag(tag))
+  const has = alike !== undefined
   if (method === 'GET') {
     if (!has) throw new Refusal(404, `Server ${id} has no tag '${tag}'`)
     return done()
   }
   if (method === 'DELETE') {
     if (!has) throw new Refusal(404, `Instance ${id} has no tag '${tag}'`)
-    server.tags = server.tags.filter((known) => known !== tag)
+    server.tags = server.tags.filter((known) => known !== alike)
     return done()
   }
   const complaint = tag.length > TAG_LENGTH ? 'is too long' : TAG.test(tag) ? undefined : `does not match '^[^,/]*$'`
@@ -94,8 +115,9 @@ function one(cloud: Cloud, server: ServerRecord, method: string, tag: string): A
   if (server.tags.length >= TAG_LIMIT) {
     throw new Refusal(400, `The number of tags exceeded the per-server limit ${TAG_LIMIT}`)
   }
-  if (has) return done()
-  server.tags = [...server.tags, tag].toSorted()
+  if (server.tags.includes(tag)) return done()
+  // One that is like another is said to be made, and is not.
+  if (!has) server.tags = sorted([...server.tags, tag])
   const location = `${cloud.url}/compute/v2.1/servers/${id}/tags/${tag}`
   return empty(201, { location: encodeURI(location), 'content-type': 'text/html; charset=UTF-8' })
 }

@@ -103,23 +103,23 @@ export class RunsTable {
     }
   }
 
-  /** The servers of the images of a cloud that are being made and were begun after `since`, as far as the index knows by now. */
-  async serversInFlight(cloud: string, since: Date): Promise<string[]> {
-    const servers: string[] = []
+  /** See `Runs.serversInFlight` of the runner; as far as the index knows by now. */
+  async serversInFlight(cloud: string, since: Date): Promise<{ making: string[]; stopped: string[] }> {
+    const items: Record<string, unknown>[] = []
     const pages = paginateQuery(
       { client: this.#client },
       {
         TableName: this.#table,
         IndexName: index,
         KeyConditionExpression: '#inFlight = :cloud AND #startedAt > :since',
-        FilterExpression: 'attribute_exists(#status)',
-        ProjectionExpression: '#server',
-        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#startedAt': 'startedAt', '#status': 'status', '#server': 'server' },
+        ProjectionExpression: '#server, #run, #told',
+        ExpressionAttributeNames: { '#inFlight': 'inFlight', '#startedAt': 'startedAt', '#server': 'server', '#run': 'run', '#told': 'told' },
         ExpressionAttributeValues: { ':cloud': cloud, ':since': since.toISOString() },
       },
     )
-    for await (const page of pages) servers.push(...(page.Items ?? []).map(({ server }) => String(server)))
-    return servers
+    for await (const page of pages) items.push(...(page.Items ?? []))
+    const of = (kind: Kind) => items.filter((item) => kindOf(item) === kind && item['told'] === undefined).map(({ server }) => String(server))
+    return { making: of('run'), stopped: of('restart') }
   }
 
   /**
@@ -129,7 +129,7 @@ export class RunsTable {
   async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
     const items: Record<string, unknown>[] = []
     for await (const page of paginateScan({ client: this.#client }, { TableName: this.#table, IndexName: index })) items.push(...(page.Items ?? []))
-    const kinds = Map.groupBy(items, (item) => /^(deletion|sweep|restart)#/.exec(String(item['run']))?.[1] ?? 'run')
+    const kinds = Map.groupBy(items, kindOf)
     return {
       runs: this.#read(kinds.get('run') ?? [], runSchema),
       deletions: this.#read(kinds.get('deletion') ?? [], deletionSchema),
@@ -190,6 +190,12 @@ export class RunsTable {
     }
     return read
   }
+}
+
+type Kind = 'run' | 'deletion' | 'sweep' | 'restart'
+
+function kindOf({ run }: Record<string, unknown>): Kind {
+  return (/^(deletion|sweep|restart)#/.exec(String(run))?.[1] ?? 'run') as Kind
 }
 
 interface Key {

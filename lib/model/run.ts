@@ -50,7 +50,7 @@ export const runSchema = z.object({
   retryAt: instant.optional(),
   /** Since when each attempt has found the server busy. */
   busySince: instant.optional(),
-  /** While `failed` or `missed`: why. While it is in flight: what the last attempt met, or what keeps it from being settled. While `good`: that its server could not be started again. */
+  /** While `failed` or `missed`: why. While it is in flight: what the last attempt met, or what keeps it from being settled. While `good`: that its server could not be started again; that comes before any other. */
   problem: z.object({ code: z.custom<ErrorCode>((code) => typeof code === 'string'), message: z.string() }).optional(),
 })
 
@@ -121,6 +121,10 @@ export const restartSchema = z.object({
   period: z.string(),
   runId: z.string(),
   startedAt: instant,
+  /** It was seen stopped, and was asked to start. */
+  asked: z.boolean().optional(),
+  /** What a person was told of its not starting. */
+  told: z.string().optional(),
 })
 
 export type Restart = z.output<typeof restartSchema>

@@ -10,7 +10,7 @@ export interface Server {
   readonly taskState: string | null
   /** The ids of the attached Cinder volumes, the root volume's among them. */
   readonly volumes: readonly string[]
-  /** undefined on a cloud that shows none: one before OpenStack Newton. */
+  /** undefined on a cloud that shows none: one before OpenStack Newton. To Nova, tags that differ in letter case or accents alone are the same tag. */
   readonly tags: readonly string[] | undefined
   readonly metadata: Readonly<Record<string, string>>
   /** What Nova calls the hypervisor that the server is on: the same for two servers of a project on one host. undefined while it is on none. */

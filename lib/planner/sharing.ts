@@ -26,6 +26,8 @@ export function planSharing(image: Image, shareWith: readonly string[]): Sharing
   const remove = [...members, ...pending].filter((project) => !wanted.has(project))
   const open = wanted.size > 0 && image.visibility === 'private'
   if (image.visibility !== 'private' && image.visibility !== 'shared') return undefined
+  // Nobody sees it, and Glance lets no member of a private image be removed (lab finding).
+  if (image.visibility === 'private' && wanted.size === 0) return undefined
   return add.length + remove.length > 0 || open ? { open, add: open ? [...wanted] : add, remove } : undefined
 }
 

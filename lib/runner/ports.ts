@@ -78,8 +78,8 @@ export interface Runs {
    * @returns false when it is no longer the run that `before` was: somebody else was first.
    */
   advance(before: Run, after: Run): Promise<boolean>
-  /** The servers of the images of a cloud that are being made and were begun after `since`, one for each image. */
-  serversInFlight(cloud: string, since: Date): Promise<string[]>
+  /** The servers of a cloud that something was begun with after `since`, and is not finished. */
+  serversInFlight(cloud: string, since: Date): Promise<ServersInFlight>
   /** All runs that are `starting` or `saving`, all deletions, sweeps and restarts, of all clouds. */
   inFlight(): Promise<InFlight>
   putDeletion(deletion: Deletion): Promise<void>
@@ -91,6 +91,14 @@ export interface Runs {
   /** When a cloud's images were last pruned; undefined if never. */
   lastPrune(cloud: string): Promise<Date | undefined>
   recordPrune(cloud: string, at: Date): Promise<void>
+}
+
+/** Servers by their ids. */
+export interface ServersInFlight {
+  /** Of the images that are being made, one for each image. */
+  readonly making: readonly string[]
+  /** Those that were stopped for an image and are to run again soon: not those that people were told of, since they do not start. */
+  readonly stopped: readonly string[]
 }
 
 /** What is not finished. */

@@ -7,7 +7,7 @@ import { finishDeletion } from './deletion.ts'
 import { listMarked, observe, type Observation } from './observation.ts'
 import { reserveMs, type Cloud, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
 import { removeExcess, type RemovalCounts } from './removal.ts'
-import { finishRestart } from './restart.ts'
+import { finishRestart, type RestartNews } from './restart.ts'
 import { fieldsOf, recordTrouble, settle } from './settle.ts'
 import { shareImages } from './sharing.ts'
 import { settledState, writeState } from './state.ts'
@@ -96,25 +96,27 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
 
   summary.clouds += 1
   const cloud = await ports.clouds.open(name, tick.timeLeftMs)
-  const listed = daily || runs.length > 0 || freshSweeps.length > 0 ? await listMarked(cloud) : []
   const pruneAtNextTick = () => ports.runs.recordPrune(name, new Date(tick.now.getTime() - dailyMs))
-  const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
-
-  const good = await settleAll(runs, observed, work, invocation)
-  await restartAll(work, cloud, invocation)
+  const lookAndSettle = async () => {
+    const listed = daily || runs.length > 0 || freshSweeps.length > 0 ? await listMarked(cloud) : []
+    const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
+    return { observed, good: await settleAll(runs, observed, work, invocation) }
+  }
+  // A server that was stopped has to run again even when Glance does not.
+  const { observed, good } = await lookAndSettle().finally(() => restartAll(work, cloud, invocation))
   const pruning = daily || good > 0
   await cleanUp(pruning ? work.deletions : work.deletions.filter(isFresh), pruning ? work.sweeps : freshSweeps, observed, invocation)
   if (!pruning) return
 
   const schedules = work.parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : []))
   const existing = new Set(work.parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key)))
-  await shareImages(schedules, observed, tick, ports)
+  const shared = await shareImages(schedules, observed, tick, ports)
   const images = [...observed.images.values()]
   const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')
   const statuses = backed ? await observed.statuses() : undefined
   const done = await removeExcess(name, { project: cloud.project, images, schedules, existing, statuses }, observed, invocation)
   if (ports.dryRun) return
-  const finished = done && (!backed || statuses !== undefined)
+  const finished = done && shared && (!backed || statuses !== undefined)
   await (finished ? ports.runs.recordPrune(name, tick.now) : pruneAtNextTick())
 }
 
@@ -181,23 +183,36 @@ function itemsOf(parsed: readonly ParsedSchedule[]): ReadonlyMap<string, Schedul
 }
 
 /** Starts servers again whose own invocation did not see them running; a person is told of those that will not start. */
-async function restartAll({ restarts, parsed }: Work, cloud: Cloud, { ports, summary }: Invocation): Promise<void> {
-  if (ports.dryRun) return
-  const items = itemsOf(parsed)
-  for (const restart of restarts) {
-    try {
-      const problem = await finishRestart(restart, cloud, ports)
-      if (problem) await tellOfRestart(restart, problem, items.get(restart.schedule), ports)
-    } catch (error) {
-      ports.log.error('a restart was not finished', { cloud: restart.cloud, server: restart.server, schedule: restart.schedule, error })
-      summary.faults += 1
-    }
+async function restartAll({ restarts, runs, parsed }: Work, cloud: Cloud, { tick, ports, summary }: Invocation): Promise<void> {
+  if (ports.dryRun) {
+    for (const { cloud: name, server, serverName, schedule } of restarts) ports.log.warn(`dry run: would start server "${serverName}" again`, { cloud: name, server, schedule })
+    return
   }
+  const items = itemsOf(parsed)
+  const limit = pLimit(concurrentRuns)
+  await Promise.all(
+    restarts.map((restart) =>
+      limit(async () => {
+        if (tick.timeLeftMs() < reserveMs) return
+        const news = await finishRestart(restart, runs.filter(({ server }) => server === restart.server), cloud, ports)
+        if (news) await tellOfRestart(restart, news, items.get(restart.schedule), tick, ports)
+      }).catch((error: unknown) => {
+        ports.log.error('a restart was not finished', { cloud: restart.cloud, server: restart.server, schedule: restart.schedule, error })
+        summary.faults += 1
+      }),
+    ),
+  )
 }
 
-async function tellOfRestart({ cloud, server, serverName, schedule, period }: Restart, problem: Problem, item: Schedule | InvalidSchedule | undefined, ports: Ports): Promise<void> {
-  ports.events.publish({ type: 'Scheduled Image Failed', cloud, schedule, period, server: { id: server, name: serverName }, reason: problem })
-  if (item) await writeState(item, { problem: problem.message }, ports)
+async function tellOfRestart({ cloud, server, serverName, schedule, period }: Restart, news: RestartNews, item: Schedule | InvalidSchedule | undefined, tick: Tick, ports: Ports): Promise<void> {
+  if (news !== 'over') {
+    if (news.isNew) ports.events.publish({ type: 'Scheduled Image Failed', cloud, schedule, period, server: { id: server, name: serverName }, reason: news.problem })
+    // Settling may have written that there is none.
+    if (item) await writeState({ ...item, state: {} }, { problem: news.shown }, ports)
+  } else if (item && 'server' in item && 'selector' in item.server) {
+    // Its other servers may have problems of their own, so it is looked at again.
+    await writeState(item, { next: tick.now.toISOString() }, ports)
+  }
 }
 
 /** A cloud that cannot be entered keeps its runs from being settled; their items say so, and one event for each. */

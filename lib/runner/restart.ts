@@ -1,7 +1,8 @@
 import { hasCode, ScheduledImagesError, type Problem } from '../model/errors.ts'
 import { volumeSnapshots } from '../model/image.ts'
-import { runKeyText, type Restart, type Run } from '../model/run.ts'
+import { runKeyText, type Restart, type Run, type RunKey } from '../model/run.ts'
 import { goodness } from '../planner/goodness.ts'
+import { consistencyRefusal, refusalOf } from '../planner/selection.ts'
 import { reserveMs, type Cloud, type Ports, type Tick } from './ports.ts'
 
 const pollMs = 5000
@@ -19,12 +20,22 @@ const refusals = ['SERVER_STATE', 'SERVER_LOCKED', 'SERVER_BUSY', 'SERVER_NOT_FO
 
 /**
  * Stops a running server for its image, and waits until it is stopped. The promise to start it again is written down first.
+ * The server is looked at anew: its turn may come minutes after it was listed.
  *
  * @returns `restart` is to be kept, whatever happens next; without one the server was left as it was. `problem` says why no
  *   image can be asked for.
  */
-export async function stop(run: Run, cloud: Cloud, tick: Tick, ports: Ports): Promise<{ readonly restart?: Restart; readonly problem?: ScheduledImagesError }> {
+export async function stop(run: Run, cloud: Cloud, tick: Tick, ports: Ports): Promise<{ readonly restart?: Restart; readonly problem?: Problem }> {
   const { server, serverName, schedule, period, runId } = run
+  try {
+    const seen = await cloud.compute.getServer(server)
+    const problem = seen ? (refusalOf(seen, undefined, ports.clock()) ?? consistencyRefusal(seen, 'stopped', undefined)) : deleted(run)
+    if (problem) return { problem }
+    if (seen?.status === 'SHUTOFF') return {}
+  } catch (error) {
+    if (!hasCode(error)) throw error
+    return { problem: error }
+  }
   const restart: Restart = { cloud: run.cloud, server, serverName, schedule, period, runId, startedAt: ports.clock() }
   await ports.runs.putRestart(restart)
   ports.log.info(`stopping server "${serverName}" for its image`, fieldsOf(restart))
@@ -39,7 +50,8 @@ export async function stop(run: Run, cloud: Cloud, tick: Tick, ports: Ports): Pr
   try {
     for (let polls = 0; polls < mostStopPolls && tick.timeLeftMs() > reserveMs; polls += 1) {
       const seen = await cloud.compute.getServer(server)
-      if (seen?.status === 'SHUTOFF' && seen.taskState === null) return { restart }
+      if (!seen) return { restart, problem: deleted(run) }
+      if (seen.status === 'SHUTOFF' && seen.taskState === null) return { restart }
       await ports.sleep(pollMs)
     }
   } catch (error) {
@@ -49,17 +61,27 @@ export async function stop(run: Run, cloud: Cloud, tick: Tick, ports: Ports): Pr
   return { restart, problem: new ScheduledImagesError('SERVER_NOT_STOPPED', `Server "${serverName}" was asked to stop and did not in time; no image of it was made.`) }
 }
 
-/** Waits until a stopped server's image needs it no longer, as long as the invocation lasts. */
-export async function untilMade(image: string, cloud: Cloud, tick: Tick, ports: Ports): Promise<void> {
+function deleted({ server }: Run): Problem {
+  return { code: 'SERVER_NOT_FOUND', message: `Server ${server} no longer exists; its images are kept.` }
+}
+
+/**
+ * Waits until a stopped server's image needs it no longer, as long as the invocation lasts.
+ *
+ * @returns whether it was seen made, or failed. Otherwise prune is to start the server once it is.
+ */
+export async function untilMade(image: string, cloud: Cloud, tick: Tick, ports: Ports): Promise<boolean> {
   for (let polls = 0; polls < mostMakePolls && tick.timeLeftMs() > reserveMs; polls += 1) {
     try {
-      if (!(await isBeingMade(image, cloud))) return
+      if (!(await isBeingMade(image, cloud))) return true
     } catch (error) {
       if (!hasCode(error)) throw error
       ports.log.warn(`the image of a stopped server is looked at again: ${error.message}`, { image, code: error.code, requestId: error.requestId })
     }
     await ports.sleep(pollMs)
   }
+  ports.log.info('the server stays stopped until its image is made; prune starts it then', { image })
+  return false
 }
 
 async function isBeingMade(id: string, cloud: Cloud): Promise<boolean> {
@@ -76,8 +98,8 @@ async function isBeingMade(id: string, cloud: Cloud): Promise<boolean> {
  * @param stopped - It was seen stopped. Otherwise one that runs may be about to stop.
  */
 export async function startAgain(restart: Restart, stopped: boolean, cloud: Cloud, tick: Tick, ports: Ports): Promise<void> {
+  let asked = false
   try {
-    let asked = false
     for (let polls = 0; polls < mostStartPolls && tick.timeLeftMs() > reserveMs / 2; polls += 1) {
       const seen = await cloud.compute.getServer(restart.server)
       if (seen?.status === 'ACTIVE' && seen.taskState === null && !stopped && !asked) return
@@ -93,43 +115,85 @@ export async function startAgain(restart: Restart, stopped: boolean, cloud: Clou
     if (!hasCode(error)) throw error
     ports.log.warn(`server "${restart.serverName}" is not started yet: ${error.message}`, { ...fieldsOf(restart), code: error.code, requestId: error.requestId })
   }
+  if (asked) await ports.runs.putRestart({ ...restart, asked })
 }
+
+/** What prune has to tell of a restart: that a server does not start, which `isNew` once, or that one of which that was told runs again. */
+export type RestartNews = { readonly problem: Problem; readonly shown: string; readonly isNew: boolean } | 'over'
 
 /**
  * Goes on with a restart that its own invocation did not see done.
  *
  * It starts only a server that is stopped, and only once no image of it is being made, or after an hour whatever the image does.
  *
- * @returns what keeps it from being started, when that is new.
+ * @param others - Runs of the same server that were in flight a moment ago.
  */
-export async function finishRestart(restart: Restart, cloud: Cloud, ports: Ports): Promise<Problem | undefined> {
-  const run = (await ports.runs.get([restart])).get(runKeyText(restart))
-  const current = run?.runId === restart.runId ? run : undefined
-  const age = ports.clock().getTime() - restart.startedAt.getTime()
-  if (current?.status === 'starting' && ports.clock() < current.leaseUntil) return undefined
-  if (current?.status === 'saving' && age < mostStoppedMs) return undefined
+export async function finishRestart(restart: Restart, others: readonly RunKey[], cloud: Cloud, ports: Ports): Promise<RestartNews | undefined> {
+  const clock = ports.clock()
+  const runs = await ports.runs.get([restart, ...others])
+  // A later attempt counts as well: it has stopped the server anew.
+  if ([...runs.values()].some((run) => needsItStopped(run, clock))) return undefined
+  const run = runs.get(runKeyText(restart))
   try {
     const seen = await cloud.compute.getServer(restart.server)
     if (seen && seen.taskState !== null) return undefined
-    if (seen?.status === 'SHUTOFF') {
-      await cloud.compute.startServer(restart.server)
-      ports.log.info(`starting server "${restart.serverName}" again`, fieldsOf(restart))
-    } else if (!seen || seen.status !== 'ACTIVE' || age >= watchedMs) await ports.runs.removeRestart(restart)
-    if (current?.problem?.code === 'SERVER_NOT_STARTED') {
-      const { problem: _problem, ...rest } = current
-      await ports.runs.advance(current, rest)
-    }
-    return undefined
+    if (seen?.status === 'SHUTOFF') return await start(restart, run, cloud, ports)
+    // A request to stop that was left unanswered may still be carried out.
+    const watched = seen?.status === 'ACTIVE' && !restart.asked && restart.told === undefined && clock.getTime() - restart.startedAt.getTime() < watchedMs
+    if (watched) return undefined
+    const inError = seen?.status === 'ERROR'
+    const news = inError ? await recordNotStarted(restart, run, 'It is in state ERROR by now, from which it cannot be started.', ports) : await recordStarted(restart, run, ports)
+    await ports.runs.removeRestart(restart)
+    return news
   } catch (error) {
     if (!hasCode(error)) throw error
-    const message = `Server "${restart.serverName}" was stopped for its image and cannot be started again: ${error.message} It is tried again at each tick; start it by hand if it is needed.`
-    ports.log.error(message, { ...fieldsOf(restart), code: 'SERVER_NOT_STARTED', requestId: error.requestId })
-    const problem: Problem = { code: 'SERVER_NOT_STARTED', message }
-    if (current?.problem?.code === problem.code) return undefined
-    // The item shows the problem of the run, a good one too.
-    if (current) await ports.runs.advance(current, { ...current, problem })
-    return problem
+    return recordNotStarted(restart, run, `${error.message} ${goesOn}`, ports, error.requestId)
   }
+}
+
+const goesOn = 'It is tried again at each tick; start it by hand if it is needed.'
+
+function needsItStopped(run: Run, clock: Date): boolean {
+  if (run.status === 'starting') return clock < run.leaseUntil
+  return run.status === 'saving' && clock.getTime() - run.startedAt.getTime() < mostStoppedMs
+}
+
+async function start(restart: Restart, run: Run | undefined, cloud: Cloud, ports: Ports): Promise<RestartNews | undefined> {
+  try {
+    await cloud.compute.startServer(restart.server)
+  } catch (error) {
+    if (!hasCode(error)) throw error
+    // Another invocation, or a person, may have been first, or only the answer was lost.
+    const seen = await cloud.compute.getServer(restart.server)
+    if (seen?.status === 'SHUTOFF' && seen.taskState === null) throw error
+  }
+  ports.log.info(`starting server "${restart.serverName}" again`, fieldsOf(restart))
+  if (restart.asked) return recordNotStarted(restart, run, `It was asked to start, and is still stopped. ${goesOn}`, ports)
+  await ports.runs.putRestart({ ...restart, asked: true })
+  return undefined
+}
+
+/** The item shows the problem of its run, a good one too; so this stands before what the run has to say. */
+async function recordNotStarted(restart: Restart, run: Run | undefined, why: string, ports: Ports, requestId?: string): Promise<RestartNews> {
+  const problem: Problem = { code: 'SERVER_NOT_STARTED', message: `Server "${restart.serverName}" was stopped for its image and cannot be started again: ${why}` }
+  ports.log.error(problem.message, { ...fieldsOf(restart), code: problem.code, requestId })
+  const told = restart.told ?? problem.message
+  const isRecorded = run?.problem?.message.startsWith(told)
+  const shown = isRecorded ? run!.problem!.message : [told, run?.problem?.message].filter(Boolean).join(' ')
+  if (run && !isRecorded) await ports.runs.advance(run, { ...run, problem: { code: run.problem?.code ?? problem.code, message: shown } })
+  const isNew = restart.told === undefined
+  if (isNew) await ports.runs.putRestart({ ...restart, told })
+  return { problem, shown, isNew }
+}
+
+async function recordStarted({ told }: Restart, run: Run | undefined, ports: Ports): Promise<'over' | undefined> {
+  if (told === undefined) return undefined
+  if (run?.problem?.message.startsWith(told)) {
+    const { problem: { code, message }, ...rest } = run
+    const left = message.slice(told.length).trim()
+    await ports.runs.advance(run, { ...rest, ...(left && { problem: { code, message: left } }) })
+  }
+  return 'over'
 }
 
 function fieldsOf({ cloud, server, serverName, schedule, period }: Restart) {

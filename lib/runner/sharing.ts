@@ -7,14 +7,23 @@ import { planSharing, recipientsOf, recordOf, type SharingPlan } from '../planne
 import type { Observation } from './observation.ts'
 import { reserveMs, type Ports, type Tick } from './ports.ts'
 
-/** Makes each good scheduled image a shared one whose members are those of its schedule's `shareWith`. */
-export async function shareImages(schedules: readonly Schedule[], { cloud, images, statuses }: Observation, tick: Tick, ports: Ports): Promise<void> {
+/** What no second request changes, unless a person does something. */
+const refusals = ['FORBIDDEN', 'BAD_REQUEST', 'CONFLICT', 'NOT_FOUND'] as const
+
+/**
+ * Makes each good scheduled image a shared one whose members are those of its schedule's `shareWith`.
+ *
+ * @returns whether all of it was done, or refused.
+ */
+export async function shareImages(schedules: readonly Schedule[], { cloud, images, statuses }: Observation, tick: Tick, ports: Ports): Promise<boolean> {
+  let done = true
   const byKey = new Map(schedules.map((schedule) => [schedule.key, schedule]))
   for (const image of images.values()) {
     const scheduled = scheduledImage(image, cloud.project)
     const schedule = scheduled && byKey.get(scheduled.schedule)
     const plan = schedule && planSharing(image, schedule.shareWith)
-    if (!plan || tick.timeLeftMs() < reserveMs) continue
+    if (!plan) continue
+    if (tick.timeLeftMs() < reserveMs) return false
     const fields = { cloud: schedule.cloud, server: scheduled.server, schedule: schedule.key, image: image.id }
     const backed = volumeSnapshots(image).kind === 'snapshots'
     if (!goodness(image, backed ? await statuses() : undefined).good) continue
@@ -29,8 +38,10 @@ export async function shareImages(schedules: readonly Schedule[], { cloud, image
     } catch (error) {
       if (!hasCode(error)) throw error
       ports.log.warn(`not shared yet: ${error.message}`, { ...fields, code: error.code, requestId: error.requestId })
+      if (!hasCode(error, ...refusals)) done = false
     }
   }
+  return done
 }
 
 /** Whoever might be a member is recorded before he is, and until he no longer is: what is not recorded would stay shared for ever. */

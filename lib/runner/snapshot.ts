@@ -16,11 +16,13 @@ import { refuseInconsistent } from './consistency.ts'
 import { listMarked } from './observation.ts'
 import type { Cloud, Ports, Tick } from './ports.ts'
 import { fieldsOf } from './settle.ts'
-import { recordMissed, start, type Due, type Invocation, type Item, type Member, type SnapshotSummary, type Startable } from './start.ts'
+import { recordMissed, start, stops, type Due, type Invocation, type Item, type Member, type SnapshotSummary, type Startable } from './start.ts'
 import { countsSince, membersState, writeState } from './state.ts'
 
 /** How many images one invocation asks one cloud for at the same time. Nova answers each in seconds. */
 const concurrentStarts = 10
+/** A selector that cannot be used is looked at this often, in case it was corrected or servers came. */
+const lookAgainMs = 60 * 60_000
 /** So many of the next runs are told of when a schedule begins to count. */
 const toldRuns = 3
 
@@ -63,7 +65,7 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
       states.push(writeState(parsed.schedule, { since: undefined, next: undefined, problem: undefined, missingSince: undefined }, ports))
     } else {
       const { schedule } = parsed
-      const since = countsSince(schedule, tick.now)
+      const since = countsSince(schedule, tick.now, ports.clock())
       if (schedule.state.since === undefined) tellOutlook(schedule, tick.now, ports)
       items.push({ schedule, since, server: knownServer(schedule), change: { since: since.toISOString() } })
     }
@@ -186,12 +188,13 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], ite
     warnOfSeveral(resolved, items.filter(({ schedule }) => schedule.cloud === name), invocation)
     const due = await refuseInconsistent(await withoutForgotten(name, resolved, cloud, invocation), cloud)
     if (due.length === 0) return
-    const inFlight = await ports.runs.serversInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs))
-    const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined }))
-    const { admitted, waiting } = admit(applicants, inFlight, index.byId, cloud)
+    const underway = await ports.runs.serversInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs))
+    const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined, stopped: startable.item.schedule.consistency === 'stopped' }))
+    const { admitted, waiting } = admit(applicants, underway, index.byId, cloud)
     summary.waiting += waiting.length
     for (const { applicant: { server, schedule }, reason } of waiting) ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
-    await startAll(cloud, admitted, invocation)
+    // Those that are waited for come last, or they would hold up the others.
+    await startAll(cloud, admitted.toSorted((a, b) => Number(stops(a)) - Number(stops(b))), invocation)
   } catch (error) {
     ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
     summary.faults += 1
@@ -259,7 +262,9 @@ async function withoutForgotten(name: string, due: readonly Startable[], cloud: 
   } catch (error) {
     if (!hasCode(error)) throw error
     // They stay due: a second image of a period is worse than a late one.
-    summary.unreachable += due.filter(isSuspect).length
+    const suspects = due.filter(isSuspect)
+    summary.unreachable += suspects.length
+    for (const { item, decision } of suspects) item.change.next = decision.turn.startsAt.toISOString()
     ports.log.error(`the runs table has forgotten runs, and their images cannot be looked for: ${error.message}`, { cloud: name, code: error.code, requestId: error.requestId })
     return due.filter((startable) => !isSuspect(startable))
   }
@@ -311,8 +316,7 @@ function refused({ item, judged }: Candidate, refusal: Problem, what: 'cloud' | 
     return [{ ...judged, server: { id, name, status: 'UNKNOWN', taskState: null, volumes: [], tags: undefined, metadata: {}, host: undefined, image: undefined }, refusal: problem }]
   }
   change.problem = problem.message
-  // A selector is looked at again around its next turn.
-  change.next = what === 'server' && 'selector' in schedule.server ? turnsAt(schedule, undefined, tick.now).next.startsAt.toISOString() : undefined
+  change.next = what === 'server' && 'selector' in schedule.server ? new Date(tick.now.getTime() + lookAgainMs).toISOString() : undefined
   ports.log.warn(problem.message, { cloud: schedule.cloud, schedule: schedule.key, code: problem.code })
   if (schedule.state.problem !== problem.message) {
     const reason = { code: problem.code, message: problem.message }
@@ -327,6 +331,7 @@ async function startAll(cloud: Cloud | undefined, startable: readonly Startable[
     startable.map((due) =>
       limit(() => start(cloud, due, invocation)).catch((error: unknown) => {
         const { schedule } = due.item
+        due.item.change.next = due.decision.turn.startsAt.toISOString()
         invocation.ports.log.error('a run could not be recorded', { cloud: schedule.cloud, server: due.server.id, schedule: schedule.key, error })
         invocation.summary.faults += 1
       }),

@@ -6,6 +6,8 @@ import type { Turn } from '../planner/calendar.ts'
 import { busySince, retryAt, type Decision } from '../planner/due.ts'
 import { mayLeaveBehind } from '../planner/follow-up.ts'
 import { imageMetadata, imageName } from '../planner/naming.ts'
+import { isImageOf } from '../planner/ownership.ts'
+import { listMarked } from './observation.ts'
 import { reserveMs, type Cloud, type Ports, type StateChange, type Tick } from './ports.ts'
 import { startAgain, stop, untilMade } from './restart.ts'
 import { sweepOf } from './sweep.ts'
@@ -77,18 +79,24 @@ export interface Startable {
   readonly lastGood: Date | undefined
 }
 
+/** Whether a server is not to run while its image is made. */
+export function stops({ item, refusal }: Pick<Startable, 'item' | 'refusal'>): boolean {
+  return item.schedule.consistency === 'stopped' && !refusal
+}
+
 /**
  * Claims one run, and asks for its image.
  *
  * @param cloud - Undefined when it could not be entered; then `refusal` says why.
  */
-export async function start(cloud: Cloud | undefined, { item, decision, server, refusal }: Startable, invocation: Invocation): Promise<void> {
+export async function start(cloud: Cloud | undefined, startable: Startable, invocation: Invocation): Promise<void> {
+  const { item, decision, server, refusal } = startable
   const { tick, ports, summary } = invocation
   const { schedule } = item
   const { period } = decision.turn
   const fields = { cloud: schedule.cloud, server: server.id, serverName: server.name, schedule: schedule.key, period }
-  const stops = schedule.consistency === 'stopped' && server.status === 'ACTIVE' && !refusal
-  if (tick.timeLeftMs() < (stops ? stopReserveMs : reserveMs)) {
+  const mustStop = stops(startable)
+  if (tick.timeLeftMs() < (mustStop ? stopReserveMs : reserveMs)) {
     summary.waiting += 1
     ports.log.info('waiting: too little time is left in this invocation', fields)
     return
@@ -106,33 +114,36 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   }
   if (ports.dryRun) {
     summary.planned += 1
-    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}${stops ? ', with the server stopped' : ''}`, fields)
+    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}${mustStop && server.status === 'ACTIVE' ? ', with the server stopped' : ''}`, fields)
     return
   }
   await recordMissed(item, decision, invocation)
-  if (!(await ports.runs.claim(claimed, decision.after))) {
+  const isOurs = await ports.runs.claim(claimed, decision.after)
+  item.change.next = decision.until.toISOString()
+  if (!isOurs) {
     summary.claimedElsewhere += 1
-    item.change.next = decision.until.toISOString()
     ports.log.info('another invocation has claimed this run', fields)
     return
   }
-  item.change.next = decision.until.toISOString()
   item.change.lastRun = { time: at.toISOString(), period, server: server.id }
   if (refusal || !cloud) return recordFailure(claimed, refusal!, item, invocation)
 
-  if (!stops) {
-    await ask(cloud, claimed, item, invocation)
-    return
-  }
+  if (mustStop) await askWhileStopped(cloud, claimed, item, invocation)
+  else await ask(cloud, claimed, item, invocation)
+}
+
+async function askWhileStopped(cloud: Cloud, claimed: Run, item: Item, invocation: Invocation): Promise<void> {
+  const { tick, ports } = invocation
   const { restart, problem } = await stop(claimed, cloud, tick, ports)
+  let made = true
   try {
     if (problem) await recordFailure(claimed, problem, item, invocation)
     else {
       const image = await ask(cloud, claimed, item, invocation)
-      if (image !== undefined) await untilMade(image, cloud, tick, ports)
+      if (restart && image !== undefined) made = await untilMade(image, cloud, tick, ports)
     }
   } finally {
-    if (restart) await startAgain(restart, !problem, cloud, tick, ports)
+    if (restart && made) await startAgain(restart, !problem, cloud, tick, ports)
   }
 }
 
@@ -146,9 +157,13 @@ async function ask(cloud: Cloud, claimed: Run, item: Item, invocation: Invocatio
     answer = await cloud.compute.createImage(server, claimed.imageName, imageMetadata(claimed, claimed.runId, schedule.consistency))
   } catch (error) {
     if (!hasCode(error)) throw error
-    if (mayLeaveBehind(claimed, error.code)) await ports.runs.putSweep(sweepOf(claimed, true))
-    await recordFailure(claimed, error, item, invocation)
-    return undefined
+    const late = error.code === 'ANSWER_LOST' && schedule.consistency === 'stopped' ? await findImage(claimed, cloud) : undefined
+    if (late === undefined) {
+      if (mayLeaveBehind(claimed, error.code)) await ports.runs.putSweep(sweepOf(claimed, true))
+      await recordFailure(claimed, error, item, invocation)
+      return undefined
+    }
+    answer = { image: late, requestId: error.requestId }
   }
   const { image, requestId } = answer
   const fields = { cloud: schedule.cloud, server, serverName, schedule: schedule.key, period }
@@ -160,6 +175,16 @@ async function ask(cloud: Cloud, claimed: Run, item: Item, invocation: Invocatio
     server: { id: server, name: serverName }, image: { id: image, name: claimed.imageName },
   })
   return image
+}
+
+/** An image whose answer was lost is looked for at once while its server is stopped, which must not be started before it is made. */
+async function findImage(run: Run, cloud: Cloud): Promise<string | undefined> {
+  try {
+    return (await listMarked(cloud)).find((image) => isImageOf(run, image, cloud.project))?.id
+  } catch (error) {
+    if (!hasCode(error)) throw error
+    return undefined
+  }
 }
 
 async function recordFailure(claimed: Run, problem: Problem & { requestId?: string | undefined }, item: Item, { tick, ports, summary }: Invocation): Promise<void> {

@@ -27,9 +27,9 @@ function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
-/** When a schedule began to count; an instant that has not come yet was written while a clock was wrong. */
-export function countsSince({ state: { since } }: Schedule, now: Date): Date {
-  return since === undefined || Date.parse(since) > now.getTime() ? now : new Date(since)
+/** When a schedule began to count; an instant that has not come yet by the clock was written while a clock was wrong. */
+export function countsSince({ state: { since } }: Schedule, now: Date, clock: Date): Date {
+  return since === undefined || Date.parse(since) > Math.max(clock.getTime(), now.getTime()) ? now : new Date(since)
 }
 
 /** What a selector's item says of all the servers that it matches. */

@@ -31,6 +31,8 @@ beforeEach(() => {
 /** A run of a period that no other test uses. */
 const fresh = (attributes: Partial<Run> = {}): Run => run({ period: `p-${period}`, cloud: `cloud-${period}`, status: 'starting', ...attributes })
 
+const serversInFlight = (since = new Date(0)) => table.serversInFlight(`cloud-${period}`, since)
+
 test('a run comes back as it was written', async () => {
   const claimed = fresh({ problem: { code: 'IMAGE_GONE', message: 'Gone.' }, requestId: 'req-1' })
   expect(await table.claim(claimed, undefined)).toBe(true)
@@ -84,27 +86,30 @@ test('the index holds what is in flight, and forgets it when it is settled', asy
   const starting = fresh()
   await table.claim(starting, undefined)
   expect(mine((await table.inFlight()).runs)).toEqual([starting])
-  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([starting.server])
-  expect(await table.serversInFlight(`cloud-${period}`, starting.startedAt)).toEqual([])
+  expect(await serversInFlight()).toEqual({ making: [starting.server], stopped: [] })
+  expect(await serversInFlight(starting.startedAt)).toEqual({ making: [], stopped: [] })
   await table.advance(starting, { ...starting, status: 'good' })
   expect(mine((await table.inFlight()).runs)).toEqual([])
-  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([])
+  expect(await serversInFlight()).toEqual({ making: [], stopped: [] })
 })
 
 test('a deletion is in flight until it is removed, and takes no slot of an image', async () => {
   const deletion = { cloud: `cloud-${period}`, server: web1, schedule: 'daily/web-1', image: id(period), snapshots: [id(101)], startedAt: new Date('2026-11-21T01:00:00Z') }
   await table.putDeletion(deletion)
   expect((await table.inFlight()).deletions).toEqual([deletion])
-  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([])
+  expect(await serversInFlight()).toEqual({ making: [], stopped: [] })
   await table.removeDeletion(deletion)
   expect((await table.inFlight()).deletions).toEqual([])
 })
 
 test('a restart is in flight until it is removed, and takes no slot of an image', async () => {
-  const restart = { cloud: `cloud-${period}`, server: web1, serverName: 'web-1', schedule: 'daily/web-1', period: '2026-11-21', runId: 'run-1', startedAt: new Date('2026-11-21T01:00:00Z') }
+  const restart = { cloud: `cloud-${period}`, server: web1, serverName: 'web-1', schedule: 'daily/web-1', period: '2026-11-21', runId: 'run-1', startedAt: new Date('2026-11-21T01:00:00Z'), asked: true }
   await table.putRestart(restart)
   expect((await table.inFlight()).restarts).toEqual([restart])
-  expect(await table.serversInFlight(`cloud-${period}`, new Date(0))).toEqual([])
+  expect(await serversInFlight()).toEqual({ making: [], stopped: [web1] })
+  await table.putRestart({ ...restart, told: 'Not started.' })
+  expect((await table.inFlight()).restarts).toEqual([{ ...restart, told: 'Not started.' }])
+  expect(await serversInFlight()).toEqual({ making: [], stopped: [] })
   await table.removeRestart(restart)
   expect((await table.inFlight()).restarts).toEqual([])
 })

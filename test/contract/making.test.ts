@@ -97,21 +97,33 @@ test.skipIf(!cloud.knobs)('case 23, 24, 32: a server in error and one that is go
   await service.good(1, 'busy')
 })
 
-test('case 24, 25: a second schedule of a server comes as the image of the first is active: it may have to wait, which is no failure, and gets its image too', async () => {
+test('case 24, 25: an image is asked for as that of a person becomes active: it may have to wait, which is no failure, and comes too', async () => {
   const service = await deploy()
   const web = await cloud.boot({ label: 'shared' })
-  await service.putSchedule('a', web)
-  await service.putSchedule('b', web, { at: '01:15', onEnable: 'next' })
-  // Asked for at the very moment at which the first image is active, and its server still busy.
+  await service.putSchedule('web', web)
+  const byHand = await cloud.snapshot(web, 'by-hand')
   const ticks = ['01:00', '01:15', '01:30', '01:45', '02:00', '02:15']
   for (const at of ticks) {
-    expect(await service.snapshot(1, at)).toMatchObject({ failed: 0, faults: 0 })
-    const made = await imagesMade(web)
-    await cloud.until(() => imagesMade(web), (images) => images.every(({ status }) => status === 'active'))
-    if (made.length === 2) break
+    const { started, failed, faults } = await service.snapshot(1, at)
+    expect([failed, faults]).toEqual([0, 0])
+    if (started === 1) break
+    // The next one comes at the very moment at which the image is active, and its server still busy.
+    await cloud.until(() => cloud.image(byHand), (image) => image?.['status'] === 'active')
   }
+  await service.good(1, 'web')
+  expect(await service.images(web)).toHaveLength(1)
+})
+
+test('two schedules of one server take turns', async () => {
+  const service = await deploy()
+  const db = await cloud.boot({ label: 'turns', volumeBacked: true })
+  await service.putSchedule('a', db)
+  await service.putSchedule('b', db)
+  expect(await service.snapshot(1)).toMatchObject({ started: 1, waiting: 1 })
+  await service.settled(1)
+  expect(await service.snapshot(1, '01:45')).toMatchObject({ started: 1 })
   await service.good(1, 'a', 'b')
-  expect((await service.images(web)).map(({ properties }) => properties['scheduled_images__schedule']).toSorted()).toEqual(['daily/a', 'daily/b'])
+  expect((await service.images(db)).map(({ properties }) => properties['scheduled_images__schedule']).toSorted()).toEqual(['daily/a', 'daily/b'])
 })
 
 test('case 26: two functions at once make one image of a volume-backed server, although Nova would make two', async () => {

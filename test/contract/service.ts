@@ -7,6 +7,7 @@ import { createTables } from '../../demo/aws/tables.ts'
 import { connect, type OpenStack } from '../../lib/openstack/cloud.ts'
 import { parseCloudConfig } from '../../lib/openstack/config.ts'
 import type { Image } from '../../lib/model/image.ts'
+import type { Cadence } from '../../lib/model/schedule.ts'
 import { wire, type Service } from '../../lib/wiring.ts'
 import type { CloudEntry, CloudUnderTest } from './harness.ts'
 
@@ -27,7 +28,11 @@ export interface DeployedService {
   putCloud(name: string, entry: CloudEntry): void
   /** A daily schedule that keeps 1, begins at once and names its images so that they are cleaned up. */
   putSchedule(schedule: string, server: string, item?: Readonly<Record<string, unknown>>): Promise<void>
-  state(schedule: string): Promise<State>
+  state(schedule: string, cadence?: Cadence): Promise<State>
+  /** The snapshot function of any cadence, fired at an instant that is past. */
+  run(cadence: Cadence, at: Date): Promise<Snapshot>
+  /** Prunes, a second apart, until a schedule's newest good image is that of a period. */
+  made(cadence: Cadence, schedule: string, period: string): Promise<void>
   /** The image that is being made of a server. */
   saving(server: string): Promise<string>
   /** The snapshot function of `daily`, fired at a time of the n-th of the last days. */
@@ -99,8 +104,8 @@ export function useService(cloud: CloudUnderTest): () => Promise<DeployedService
           timeLeftMs = hurriedMs ?? timeLeftMs
           return randomUUID()
         },
-        // A simulated cloud is not spared by waiting.
-        ...(!cloud.real && { sleep: () => Promise.resolve() }),
+        // On a simulated cloud the time passes by itself.
+        ...(!cloud.real && { sleep: (ms: number) => cloud.sleep(ms / 1000) }),
         log: { debug: write, info: write, warn: write, error: write },
       })
     const [first, second] = [instance(), instance()]
@@ -115,8 +120,8 @@ export function useService(cloud: CloudUnderTest): () => Promise<DeployedService
         const Item = { cadence: 'daily', schedule, server, retention: 1, spread: 0, imageName: '{server}-{period}-{time}', onEnable: 'now', ...item }
         await dynamodb.send(new PutCommand({ TableName: tables.schedules, Item }))
       },
-      state: async (schedule) => {
-        const { Item } = await dynamodb.send(new GetCommand({ TableName: tables.schedules, Key: { cadence: 'daily', schedule } }))
+      state: async (schedule, cadence = 'daily') => {
+        const { Item } = await dynamodb.send(new GetCommand({ TableName: tables.schedules, Key: { cadence, schedule } }))
         return (Item?.['state'] ?? {}) as State
       },
       saving: async (server) => {
@@ -125,13 +130,25 @@ export function useService(cloud: CloudUnderTest): () => Promise<DeployedService
       },
       snapshot: (n, time = '01:00') => first.snapshot('daily', tick(n, time)).finally(first.flush),
       snapshotElsewhere: (n, time = '01:00') => second.snapshot('daily', tick(n, time)).finally(second.flush),
+      run: (cadence, at) => first.snapshot(cadence, { now: at, timeLeftMs: () => 300_000 }).finally(first.flush),
+      made: async (cadence, schedule, of) => {
+        await cloud.until(
+          async () => {
+            await cloud.sleep(1)
+            await service.prune(9, '23:00')
+            return service.state(schedule, cadence)
+          },
+          ({ lastGood }) => lastGood?.period === of,
+          90,
+        )
+      },
       prune: (n, time = '01:30') => first.prune(tick(n, time)).finally(first.flush),
       good: async (n, ...schedules) => {
         await cloud.until(
           async () => {
             await cloud.sleep(1)
             await service.prune(n)
-            return Promise.all(schedules.map(service.state))
+            return Promise.all(schedules.map((schedule) => service.state(schedule)))
           },
           (states) => states.every(({ lastGood }) => lastGood?.period === period(n)),
           90,

@@ -328,14 +328,18 @@ describe('stopping and starting', () => {
 
   test('a server that is not there', async () => {
     for (const action of ['os-stop', 'os-start']) {
-      expect((await power(NOBODY, action)).json).toEqual({ itemNotFound: { code: 404, message: `Instance ${NOBODY} could not be found.` } })
+      expect((await power(NOBODY, action)).json).toEqual({ itemNotFound: { code: 404, message: `Instance ${NOBODY} has no mapping to a cell.` } })
     }
+    if (!cloud.has('beta')) return
+    const foreign = await (await cloud.api('beta')).action(server, { 'os-stop': null })
+    expect(foreign.json).toEqual({ itemNotFound: { code: 404, message: `Instance ${server} could not be found.` } })
   })
 
-  test('one that is shelved is on no host, and is not ready', async () => {
+  test('one that is shelved is on no host soon afterwards, and is not ready', async () => {
     const shelved = await cloud.boot({ label: 'offloaded' })
     await api.action(shelved, { shelve: null })
-    expect(await cloud.untilServer(shelved, 'SHELVED_OFFLOADED')).toMatchObject({ hostId: '' })
+    await cloud.untilServer(shelved, 'SHELVED_OFFLOADED')
+    await cloud.until(() => cloud.server(shelved), ({ hostId }) => hostId === '')
     for (const action of ['os-stop', 'os-start']) expect(refused(await power(shelved, action))).toEqual([409, `Instance ${shelved} is not ready`])
     await cloud.deleteServer(shelved)
   })

@@ -73,6 +73,7 @@ test.each<[sentence: string, source: string, problem: string]>([
   ['a name of a credential without its user', 'auth: { auth_url: "http://k/v3", application_credential_name: x, application_credential_secret: s3cret }', '"auth.application_credential_name" needs its user as well: add "auth.username" and "auth.user_domain_name", or give "auth.application_credential_id" instead.'],
   ['a path in place of a certificate', `${appCredential}cacert: /etc/ssl/ca.pem`, '"cacert" must be the PEM text of the certificates themselves, not a path.'],
   ['too many in flight', `${appCredential}max_in_flight: 5000`, '"max_in_flight" must be a whole number from 1 to 1000.'],
+  ['none in flight on a host', `${appCredential}max_in_flight_per_host: 0`, '"max_in_flight_per_host" must be a whole number from 1 to 1000.'],
 ])('%s', (_sentence, source, problem) => {
   expect(() => parseCloudConfig(source, 'default')).toThrow(expect.objectContaining({
     code: 'CLOUD_PARAMETER_INVALID', message: `The parameter of cloud "default" is not usable: ${problem}`,

@@ -48,6 +48,22 @@ test('when a schedule begins to count, the log tells of its next runs in local t
   }))
 })
 
+test('a cron that was changed is due at once for its latest instant, and one that is too fine has an image at every second tick', async () => {
+  const { world, service } = fixture
+  const { id } = world.openstack.addServer(world.project, { name: 'web-1' })
+  await world.putSchedule({ cadence: 'custom', schedule: 'web-1', server: id, retention: 9, cron: '1 6-18/2 * * *' })
+  await service.tickAt(day(1, '00:30:00'))
+  for (const time of ['06:01:00', '06:16:00']) await service.tickAt(day(1, time))
+  await world.editSchedule('custom', 'web-1', { cron: '2 5 * * *' })
+  for (const time of ['06:31:00', '06:46:00']) await service.tickAt(day(1, time))
+  expect(periodsOf(id, 'custom/web-1')).toEqual(['2026-11-01T05:02Z', '2026-11-01T06:01Z'])
+  await world.editSchedule('custom', 'web-1', { cron: '*/5 * * * *' })
+  for (const time of ['07:00:00', '07:15:00', '07:30:00', '07:45:00', '08:00:00']) await service.tickAt(day(1, time))
+  expect(periodsOf(id, 'custom/web-1').slice(2)).toEqual(['2026-11-01T07:00Z', '2026-11-01T07:30Z', '2026-11-01T08:00Z'])
+  const missed = world.aws.events.filter(({ type }) => type === 'Scheduled Image Missed').map(({ detail }) => (detail as { period: string }).period)
+  expect(missed).toEqual(['2026-11-01T06:55Z', '2026-11-01T07:25Z', '2026-11-01T07:55Z'])
+})
+
 test('keep rules leave what they say, and the log has every reason', async () => {
   const { world, service } = fixture
   const { id } = world.openstack.addServer(world.project, { name: 'web-1' })

@@ -75,6 +75,19 @@ test('no more images are being made at once than max_in_flight, and the stalest 
   expect([...first, ...second].toSorted()).toEqual(names.map((name) => `Daily-${name}`))
 })
 
+test('of servers on one compute host no more images are being made at once than max_in_flight_per_host', async () => {
+  const { world, service } = fixture
+  for (let n = 1; n <= 7; n += 1) await scheduled(world, `web-${n}`, { host: 'compute-1' })
+  await scheduled(world, 'web-8', { host: 'compute-2' })
+  await enable(service)
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ started: 6, waiting: 2 })
+  expect(service.lines.filter(({ message }) => message.startsWith('waiting: ')).map(({ message }) => message)).toEqual(
+    Array(2).fill('waiting: as many images of servers on its compute host are being made as max_in_flight_per_host allows (5)'),
+  )
+  await service.pruneAt(day(1, '01:15:00'))
+  expect(await service.snapshotAt('daily', day(1, '01:15:00'))).toMatchObject({ started: 2 })
+})
+
 test('nothing is started when less than 30 seconds are left, and the next tick goes on', async () => {
   const { world, service } = fixture
   await scheduled(world, 'web-1')

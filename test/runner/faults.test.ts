@@ -42,7 +42,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
     get: () => Promise.resolve(new Map()),
     claim: () => Promise.resolve(true),
     advance: () => Promise.resolve(true),
-    serversInFlight: () => Promise.resolve([]),
+    serversInFlight: () => Promise.resolve({ making: [], stopped: [] }),
     inFlight: () => Promise.resolve({ runs: servers.map(({ id: of }, n) => run({ server: of, image: id(11 + n) })), deletions: [], sweeps: [], restarts: [] }),
     putDeletion: never,
     removeDeletion: never,

@@ -38,7 +38,9 @@ test('two schedules of one server that are due at once are served one after the 
   await world.putSchedule({ cadence: 'daily', schedule: 'again', server: id, retention: 1, spread: 0 })
   await enable(service)
   expect(await service.snapshotAt('daily', day(1))).toMatchObject({ started: 1, waiting: 1, failed: 0, busy: 0 })
-  expect(await service.snapshotAt('daily', day(1, '01:15:00'))).toMatchObject({ started: 1 })
+  expect(await service.snapshotAt('daily', day(1, '01:15:00'))).toMatchObject({ started: 0, waiting: 1 })
+  await service.pruneAt(day(1, '01:15:00'))
+  expect(await service.snapshotAt('daily', day(1, '01:30:00'))).toMatchObject({ started: 1 })
 })
 
 test('two prunes at once settle each run once', async () => {

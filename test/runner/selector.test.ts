@@ -57,19 +57,14 @@ test('a hundred servers of a selector cost one listing, and one write of the sta
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z', lastGood: { period: '2026-11-01' } })
 }, 60_000)
 
-test('servers of a selector that wait for a slot have their turn, though the hours around it are over', async () => {
+test('servers that wait for a slot are not forgotten, however long it takes', async () => {
   const { world, service } = fixture
-  const name = '/scheduled-images/local/clouds/default'
-  world.aws.parameters.set(name, JSON.stringify({ ...(JSON.parse(world.aws.parameters.get(name)!) as object), max_in_flight: 1 }))
-  for (let n = 0; n < 8; n += 1) add(`web-${n}`)
+  const servers = Array.from({ length: 30 }, (_, n) => add(`web-${n}`, { host: 'one', metadata: { lab_delay: '3000' } }))
   await selected({ name: 'web-*' })
   await service.tickAt(day(1, '00:30:00'))
-  for (let minute = 0; minute < 240; minute += 15) {
-    await service.tickAt(new Date(Date.parse(day(1)) + minute * 60_000).toISOString())
-    if (minute === 0) expect((await stateOf(world, 'fleet'))['next']).toBe('2026-11-01T01:00:00.000Z')
-  }
-  const made = world.openstack.images().filter(({ name: image }) => image?.startsWith('Daily'))
-  expect(new Set(made.map(({ properties }) => properties['instance_uuid'])).size).toBe(8)
+  // Five at once on one host, and each five for an hour.
+  for (let minute = 0; minute <= 8 * 60; minute += 15) await service.tickAt(new Date(Date.parse(day(1)) + minute * 60_000).toISOString())
+  for (const { id } of servers) expect(imagesOf(world, id)).toHaveLength(1)
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
 })
 
@@ -96,11 +91,26 @@ test('a selector that matches nothing, or too many, says so, makes nothing and t
   await world.putSchedule({ cadence: 'daily', schedule: 'wide', selector: { name: '*' }, maxServers: 2, retention: 2, spread: 0 })
   await service.tickAt(day(1, '00:30:00'))
   for (const time of ['01:00:00', '01:15:00']) await service.tickAt(day(1, time))
-  expect(await stateOf(world, 'fleet')).toMatchObject({ problem: expect.stringMatching(/^No server of the project of cloud "default" matches the selector;/) as unknown, next: '2026-11-02T01:00:00.000Z' })
+  expect(await stateOf(world, 'fleet')).toMatchObject({ problem: expect.stringMatching(/^No server of the project of cloud "default" matches the selector;/) as unknown, next: '2026-11-01T02:15:00.000Z' })
   expect((await stateOf(world, 'wide'))['problem']).toBe('The selector matches 3 servers of cloud "default", more than maxServers allows (2), so no image is made. Narrow it, or raise "maxServers".')
   expect(world.openstack.images().filter(({ name }) => name?.startsWith('Daily'))).toEqual([])
   const told = world.aws.events.filter(({ type }) => type === 'Scheduled Image Failed').map(({ detail }) => (detail as { reason: { code: string } }).reason.code)
   expect(told.toSorted()).toEqual(['SELECTOR_EMPTY', 'SELECTOR_TOO_WIDE'])
+})
+
+test('a selector that could not be used is looked at every hour, so that one that is corrected still has its image of the day', async () => {
+  const { world, service } = fixture
+  const { id } = add('web-1')
+  await selected({ name: 'db-*' })
+  await service.tickAt(day(1, '00:30:00'))
+  for (const time of ['01:00:00', '02:00:00', '03:00:00', '04:00:00']) await service.tickAt(day(1, time))
+  const before = requestsOf('compute')
+  for (const time of ['04:15:00', '04:30:00', '04:45:00']) await service.tickAt(day(1, time))
+  expect(requestsOf('compute')).toBe(before)
+  await world.editSchedule('daily', 'fleet', { selector: { name: 'web-*' } })
+  for (const time of ['05:00:00', '05:15:00', '05:30:00']) await service.tickAt(day(1, time))
+  expect(imagesOf(world, id)).toMatchObject([{ properties: { scheduled_images__period: '2026-11-01' } }])
+  expect(await stateOf(world, 'fleet')).not.toHaveProperty('problem')
 })
 
 test('a server in two schedules of one cadence gets an image of each, and a warning', async () => {
@@ -127,6 +137,21 @@ test('the trouble of one server is told of by its name, does not stop the others
   expect(imagesOf(world, sick.id)).toHaveLength(1)
   expect(await stateOf(world, 'fleet')).not.toHaveProperty('problem')
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
+})
+
+test('the trouble of several servers is told of by their number and the first of them; each is counted and logged by itself', async () => {
+  const { world, service } = fixture
+  const sick = add('sick', { status: 'RESCUE' })
+  add('worse', { status: 'ERROR' })
+  add('well')
+  await selected({ name: '*' })
+  await service.tickAt(day(1, '00:30:00'))
+  expect(await service.snapshotAt('daily', day(1))).toMatchObject({ schedules: 1, started: 1, failed: 2, notDue: 0 })
+  expect((await stateOf(world, 'fleet'))['problem']).toBe(
+    '2 of 3 servers have a problem; the first is "worse": Server "worse" is in state ERROR, in which OpenStack makes no image; it has to be ACTIVE, SHUTOFF, PAUSED or SUSPENDED.',
+  )
+  expect(service.lines).toContainEqual(expect.objectContaining({ level: 'warn', code: 'SERVER_STATE', server: sick.id, serverName: 'sick', schedule: 'daily/fleet' }))
+  expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-01T01:14:00.000Z' })
 })
 
 test('a selector whose cloud is away says so and goes on when it is back', async () => {

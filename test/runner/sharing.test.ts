@@ -45,6 +45,18 @@ test('members whom people added stay, and an image that a person made public is 
   expect(imagesOf(world, id)[0]).toMatchObject({ visibility: 'community' })
 })
 
+test('a member whom a person took away is not added again, and members of the list are as they were', async () => {
+  const { world, service } = fixture
+  const [beta, gamma] = [world.openstack.addProject('beta').id, world.openstack.addProject('gamma').id]
+  const { id } = await scheduled(world, 'web-1', {}, { shareWith: [beta, gamma] })
+  await enable(service)
+  await runDays(service, 1, 1)
+  const login = await connect(JSON.parse(world.aws.parameters.get('/scheduled-images/local/clouds/default')!) as CloudEntry)
+  expect(await login.request('image', 'DELETE', `/v2/images/${imagesOf(world, id)[0]!.id}/members/${beta}`)).toMatchObject({ status: 204 })
+  await runDays(service, 2, 2)
+  expect(imagesOf(world, id).map(membersOf)).toEqual([[gamma], [beta, gamma].toSorted()])
+})
+
 test('an image that a person made of a restored server is shared with nobody', async () => {
   const { world, service } = fixture
   const beta = world.openstack.addProject('beta').id
@@ -73,6 +85,26 @@ test('sharing that was interrupted anywhere is finished, and what was begun is n
   broken()
   await runDays(service, 2, 2)
   for (const image of imagesOf(world, id)) expect(membersOf(image)).toEqual([gamma])
+})
+
+test.each([
+  ['fails for a moment', 503, 'at the next tick'],
+  ['is refused', 403, 'a day later'],
+])('sharing that %s (%i) is tried again %s', async (_what, status, again) => {
+  const { world, service } = fixture
+  const beta = world.openstack.addProject('beta').id
+  const { id } = await scheduled(world, 'web-1', {}, { shareWith: [beta] })
+  await enable(service)
+  await service.tickAt(day(1))
+  world.openstack.fault({ service: 'image', method: 'POST', path: /members/, times: 1, then: { status } })
+  await service.tickAt(day(1, '01:15:00'))
+  expect(membersOf(imagesOf(world, id)[0])).toEqual([])
+  const before = world.openstack.requests.length
+  await service.tickAt(day(1, '01:30:00'))
+  if (again === 'a day later') expect(world.openstack.requests).toHaveLength(before)
+  else expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
+  await runDays(service, 2, 2)
+  expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
 })
 
 test('a volume-backed image is shared with a warning, and a dry run shares nothing', async () => {

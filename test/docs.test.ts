@@ -1,0 +1,64 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import { posix } from 'node:path'
+import { expect, test } from 'vitest'
+import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
+
+/** The documents say all that the code has, and their links lead somewhere. */
+const root = new URL('..', import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
+const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...readdirSync(new URL('docs', root), { recursive: true, encoding: 'utf8' }).map((path) => `docs/${path}`)].filter((path) => path.endsWith('.md'))
+
+/** What is in code in the first cell of each row of a section's tables. */
+function rowsOf(document: string, section: string): string[] {
+  const [, text] = read(document).split(`\n## ${section}\n`)
+  expect(text, `${document} has the section "${section}"`).toBeDefined()
+  return [...text!.split('\n## ')[0]!.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name!)
+}
+
+test('every attribute of the item has a row in schedules.md, and every row is an attribute', () => {
+  const refused = parseSchedule({ cadence: 'daily', schedule: 'web-1', server: 'web-1', retention: 7, color: 'red' })
+  const [, list] = /it knows (.*)\.$/.exec(refused.valid ? '' : invalidSentence(refused.invalid)) ?? []
+  expect(list).toBeDefined()
+  expect(rowsOf('docs/schedules.md', 'Fields').toSorted()).toEqual([...list!.split(/, | and /), 'state'].toSorted())
+})
+
+test('every cadence and every field of state has a row in schedules.md', () => {
+  expect(rowsOf('docs/schedules.md', 'Cadences').slice(0, cadences.length)).toEqual(cadences)
+  const [, fields] = /export interface ScheduleState \{(.*?)\n\}/s.exec(read('lib/model/schedule.ts'))!
+  expect(rowsOf('docs/schedules.md', 'What `state` shows').toSorted()).toEqual([...fields!.matchAll(/^ {2}readonly (\w+)\?:/gm)].map(([, name]) => name!).toSorted())
+})
+
+test('every error code has a row in logs.md, and every row is a code', () => {
+  const [, union] = /export type ErrorCode =(.*?)\n\n/s.exec(read('lib/model/errors.ts'))!
+  const codes = [...union!.matchAll(/\| '(\w+)'/g)].map(([, code]) => code!)
+  expect(codes.length).toBeGreaterThan(30)
+  expect(rowsOf('docs/logs.md', 'Codes').toSorted()).toEqual(codes.toSorted())
+})
+
+test('every type of event has a row in logs.md', () => {
+  const [, union] = /export interface ScheduledImageEvent \{\n {2}readonly type:(.*?)\n {2}\/\*\*/s.exec(read('lib/runner/ports.ts'))!
+  expect(rowsOf('docs/logs.md', 'Events')).toEqual(expect.arrayContaining([...union!.matchAll(/'(.+?)'/g)].map(([, type]) => type!)))
+})
+
+/** The anchors of a document's headings, as GitHub makes them. */
+function anchorsOf(document: string): string[] {
+  return [...read(document).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading!.toLowerCase().replaceAll(/[^\p{L}\p{N}\s_-]/gu, '').replaceAll(' ', '-'))
+}
+
+test('every link between the documents leads somewhere', () => {
+  const broken: string[] = []
+  for (const document of documents) {
+    for (const [, target] of read(document).matchAll(/\]\((?!https?:)([^)\s]*)\)/g)) {
+      const [path, anchor] = target!.split('#')
+      const file = path === '' ? document : posix.join(posix.dirname(document), path!)
+      const exists = documents.includes(file) || path!.endsWith('/') || file === 'LICENSE'
+      if (!exists || (anchor !== undefined && !anchorsOf(file).includes(anchor))) broken.push(`${document}: ${target}`)
+    }
+  }
+  expect(broken).toEqual([])
+})
+
+test('every page and every record is listed in docs/README.md', () => {
+  const listed = new Set([...read('docs/README.md').matchAll(/\]\(([^)]+\.md)\)/g)].map(([, path]) => `docs/${path}`))
+  expect(documents.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md' && !listed.has(path))).toEqual([])
+})
