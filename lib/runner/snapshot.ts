@@ -116,11 +116,8 @@ async function sift(items: readonly Item[], invocation: Invocation): Promise<(Ca
   const due: (Candidate & Required<Pick<Candidate, 'judged'>>)[] = []
   for (const judged of await judge(items, invocation)) {
     const { item, decision } = judged
-    if (decision.kind === 'due') {
-      // Until it is started: a selector that has servers waiting is looked at again.
-      item.change.next = decision.turn.startsAt.toISOString()
-      due.push({ item, judged: { ...judged, decision } })
-    } else await leave(item, decision, invocation)
+    if (decision.kind === 'due') due.push({ item, judged: { ...judged, decision } })
+    else await leave(item, decision, invocation)
   }
   return due
 }
@@ -192,7 +189,10 @@ async function snapshotCloud(name: string, candidates: readonly Candidate[], ite
     const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined, stopped: startable.item.schedule.consistency === 'stopped' }))
     const { admitted, waiting } = admit(applicants, underway, index.byId, cloud)
     summary.waiting += waiting.length
-    for (const { applicant: { server, schedule }, reason } of waiting) ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
+    for (const { applicant: { item, decision, server, schedule }, reason } of waiting) {
+      item.change.next = decision.turn.startsAt.toISOString()
+      ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
+    }
     // Those that are waited for come last, or they would hold up the others.
     await startAll(cloud, admitted.toSorted((a, b) => Number(stops(a)) - Number(stops(b))), invocation)
   } catch (error) {

@@ -98,6 +98,7 @@ export async function start(cloud: Cloud | undefined, startable: Startable, invo
   const mustStop = stops(startable)
   if (tick.timeLeftMs() < (mustStop ? stopReserveMs : reserveMs)) {
     summary.waiting += 1
+    item.change.next = decision.turn.startsAt.toISOString()
     ports.log.info('waiting: too little time is left in this invocation', fields)
     return
   }
@@ -118,13 +119,12 @@ export async function start(cloud: Cloud | undefined, startable: Startable, invo
     return
   }
   await recordMissed(item, decision, invocation)
-  const isOurs = await ports.runs.claim(claimed, decision.after)
-  item.change.next = decision.until.toISOString()
-  if (!isOurs) {
+  if (!(await ports.runs.claim(claimed, decision.after))) {
     summary.claimedElsewhere += 1
     ports.log.info('another invocation has claimed this run', fields)
     return
   }
+  item.change.next = decision.until.toISOString()
   item.change.lastRun = { time: at.toISOString(), period, server: server.id }
   if (refusal || !cloud) return recordFailure(claimed, refusal!, item, invocation)
 
