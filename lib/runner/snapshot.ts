@@ -134,7 +134,12 @@ async function judge(items: readonly Item[], { tick, ports }: Invocation): Promi
     return { item, turns, current: key(turns.current), previous: key(turns.previous), witness }
   })
   const current = await ports.runs.get(keyed.flatMap((entry) => [entry.current, ...(entry.witness ? [entry.witness] : [])]))
-  const previous = await ports.runs.get(keyed.filter((entry) => !current.has(runKeyText(entry.current))).map((entry) => entry.previous))
+  // Of one server of a selector, only the run before tells when its last good image was made.
+  const isAsked = ({ item, current: key }: (typeof keyed)[number]) => {
+    const run = current.get(runKeyText(key))
+    return run === undefined || (run.status === 'failed' && 'selector' in item.schedule.server)
+  }
+  const previous = await ports.runs.get(keyed.filter(isAsked).map((entry) => entry.previous))
   return keyed.map((entry) => {
     const { item, turns, witness } = entry
     const { schedule } = item

@@ -68,6 +68,25 @@ test('servers that wait for a slot are not forgotten, however long it takes', as
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
 })
 
+test('a server whose attempt failed keeps its place among those that wait for a slot', async () => {
+  const { world, service } = fixture
+  const name = '/scheduled-images/local/clouds/default'
+  world.aws.parameters.set(name, JSON.stringify({ ...(JSON.parse(world.aws.parameters.get(name)!) as object), max_in_flight: 1 }))
+  for (const server of ['web-1', 'web-2', 'web-3']) add(server)
+  await selected({ name: 'web-*' }, { retention: 1 })
+  await service.tickAt(day(1, '00:30:00'))
+  for (let minute = 0; minute < 180; minute += 15) await service.tickAt(new Date(Date.parse(day(1)) + minute * 60_000).toISOString())
+  const madeFor = (period: string) => world.openstack.images().filter(({ properties }) => properties['scheduled_images__period'] === period).map(({ properties }) => properties['instance_uuid']!)
+  const order = madeFor('2026-11-01')
+  const third = order[2]!
+  world.openstack.setServer(third, { taskState: 'rebooting' })
+  await service.snapshotAt('daily', day(2))
+  world.openstack.setServer(third, { taskState: null })
+  await service.pruneAt(day(2, '01:00:00'))
+  for (let minute = 15; minute < 180; minute += 15) await service.tickAt(new Date(Date.parse(day(2)) + minute * 60_000).toISOString())
+  expect(madeFor('2026-11-02')).toEqual(order)
+})
+
 test('spread is per server, and next tells of the first one', async () => {
   const { world, service } = fixture
   for (let n = 0; n < 6; n += 1) add(`web-${n}`)
