@@ -17,7 +17,7 @@ import { listMarked } from './observation.ts'
 import type { Cloud, Ports, Tick } from './ports.ts'
 import { fieldsOf } from './settle.ts'
 import { recordMissed, start, stops, type Due, type Invocation, type Item, type Member, type SnapshotSummary, type Startable } from './start.ts'
-import { countsSince, membersState, writeState } from './state.ts'
+import { countsSince, isChanged, membersState, writeState } from './state.ts'
 
 /** How many images one invocation asks one cloud for at the same time. Nova answers each in seconds. */
 const concurrentStarts = 10
@@ -89,7 +89,7 @@ export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Prom
 
   for (const { schedule, members, change } of items) if (members) Object.assign(change, membersState(schedule.state, members))
   const limit = pLimit(concurrentStarts)
-  const written = await Promise.all([...states, ...items.map((item) => limit(() => writeState(item.schedule, item.change, ports)))])
+  const written = await Promise.all([...states, ...items.filter(isChanged).map((item) => limit(() => writeState(item.schedule, item.change, ports)))])
   summary.faults += written.filter((success) => !success).length
   return summary
 }
