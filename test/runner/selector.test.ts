@@ -70,7 +70,7 @@ test('servers that wait for a slot are not forgotten, however long it takes', as
 
 test('spread is per server, and next tells of the first one', async () => {
   const { world, service } = fixture
-  for (let n = 0; n < 6; n += 1) add(`web-${n}`)
+  for (let n = 0; n < 6; n += 1) add(`web-${n}`, { host: `compute-${n}` })
   await selected({ name: 'web-?' }, { spread: 60 })
   await service.tickAt(day(1, '00:30:00'))
   const first = (await stateOf(world, 'fleet'))['next'] as string
