@@ -98,18 +98,21 @@ function lostTurn({ state }: Pick<Schedule, 'state'>, server: string, { previous
   return previous === undefined && turn.startsAt >= since && ranBefore ? { unattempted: turn } : {}
 }
 
-/** For this long after the last server's start a selector is looked at at each tick, whatever its item says. */
+/** For this long after the last server's start, or the last attempt, a selector is looked at at each tick, whatever its item says. */
 const watchedMs = 60 * 60_000
 
 /**
- * Whether the servers that a selector matches have to be looked up: when a server is next, and around each turn, so that new
- * servers are found in time. In between nothing is asked of OpenStack.
+ * Whether the servers that a selector matches have to be looked up: when a server is next, around each turn, so that new
+ * servers are found in time, and after each attempt, since an invocation may end before it has written what became of it. In
+ * between nothing is asked of OpenStack.
  */
 export function isSelectorDue(schedule: Schedule, now: Date): boolean {
   const next = Date.parse(schedule.state.next ?? '')
   if (Number.isNaN(next) || next <= now.getTime()) return true
-  const { startsAt } = latestTurn(schedule, 0, now)
-  return now.getTime() < startsAt.getTime() + schedule.spread * minuteMs + watchedMs
+  const lastStart = latestTurn(schedule, 0, now).startsAt.getTime() + schedule.spread * minuteMs
+  const lastAttempt = Date.parse(schedule.state.lastRun?.time ?? '')
+  // One of the future was written while a clock was wrong.
+  return now.getTime() < Math.max(lastStart, lastAttempt <= now.getTime() ? lastAttempt : 0) + watchedMs
 }
 
 const minuteMs = 60_000

@@ -92,9 +92,10 @@ test.each<[sentence: string, code: Parameters<typeof retryAt>[1], minutes: reado
   expect([1, 2, 3, 4, 5, 6].map((attempt) => (retryAt(attempt, code, today).getTime() - today.getTime()) / 60_000)).toEqual(minutes)
 })
 
-const fleet = (next: string | undefined, spread = 60) => schedule({ server: undefined, selector: { name: '*' }, at: '01:00', spread, ...(next && { state: { next } }) })
+const fleet = (next: string | undefined, tried?: string) =>
+  schedule({ server: undefined, selector: { name: '*' }, at: '01:00', spread: 60, state: { ...(next && { next }), ...(tried && { lastRun: { time: tried, period: '2026-11-21', server: web1 } }) } })
 
-test.each<[sentence: string, next: string | undefined, now: string, due: boolean]>([
+test.each<[sentence: string, next: string | undefined, now: string, due: boolean, tried?: string]>([
   ['when it was never looked at', undefined, '2026-11-21T20:00:00Z', true],
   ['when what its item says cannot be read', 'soon', '2026-11-21T20:00:00Z', true],
   ['when one of its servers is next', '2026-11-21T20:00:00.000Z', '2026-11-21T20:00:00Z', true],
@@ -102,8 +103,11 @@ test.each<[sentence: string, next: string | undefined, now: string, due: boolean
   ['when its turn has begun, whatever its item says', '2026-11-28T01:00:00.000Z', '2026-11-21T01:00:00Z', true],
   ['until an hour after the last server can have started', '2026-11-28T01:00:00.000Z', '2026-11-21T02:59:59Z', true],
   ['and no longer', '2026-11-28T01:00:00.000Z', '2026-11-21T03:00:00Z', false],
-])('a selector is looked at %s', (_sentence, next, now, due) => {
-  expect(isSelectorDue(fleet(next), new Date(now))).toBe(due)
+  ['until an hour after the last attempt, which may have ended before it wrote what became of it', '2026-11-28T01:00:00.000Z', '2026-11-21T08:59:59Z', true, '2026-11-21T08:00:00.000Z'],
+  ['and no longer than that', '2026-11-28T01:00:00.000Z', '2026-11-21T09:00:00Z', false, '2026-11-21T08:00:00.000Z'],
+  ['not for an attempt that was written while a clock was wrong', '2026-11-28T01:00:00.000Z', '2026-11-21T09:00:00Z', false, '2026-12-21T08:00:00.000Z'],
+])('a selector is looked at %s', (_sentence, next, now, due, tried) => {
+  expect(isSelectorDue(fleet(next, tried), new Date(now))).toBe(due)
 })
 
 test('a server is busy since the first attempt that found it so, without a break', () => {

@@ -89,7 +89,7 @@ test.each<[sentence: string, selector: Partial<Selector>, names: string[] | stri
   ['no name that is shorter than the pattern', { name: 'web-1?' }, 'SELECTOR_EMPTY'],
   ['no name that is longer than it', { name: 'web-2' }, 'SELECTOR_EMPTY'],
   ['no name that only ends as it does', { name: 'eb-1' }, 'SELECTOR_EMPTY'],
-  ['what comes after a star again', { name: '*b-2' + '*2' }, ['web-22']],
+  ['what comes after a star again', { name: '*b-2*2' }, ['web-22']],
   ['an emoji is one character', { name: 'WEB-3 ?' }, ['WEB-3 🎉']],
   ['every server', { name: '*' }, ['web-1', 'web-22', 'db-1', 'WEB-3 🎉']],
   ['dots and brackets mean themselves', { name: 'web.1' }, 'SELECTOR_EMPTY'],

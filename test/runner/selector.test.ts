@@ -89,7 +89,7 @@ test('a server whose attempt failed keeps its place among those that wait for a 
 
 test('spread is per server, and next tells of the first one', async () => {
   const { world, service } = fixture
-  for (let n = 0; n < 6; n += 1) add(`web-${n}`)
+  for (let n = 0; n < 6; n += 1) add(`web-${n}`, { host: `compute-${n}` })
   await selected({ name: 'web-?' }, { spread: 60 })
   await service.tickAt(day(1, '00:30:00'))
   const first = (await stateOf(world, 'fleet'))['next'] as string

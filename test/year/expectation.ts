@@ -44,6 +44,7 @@ interface Standing {
   known: Machine | undefined
   /** Of a selector: the servers that it matched when it was last looked at. */
   members: readonly Machine[] | undefined
+  lastTried: Date | undefined
   /** When the last good image of each server was made. */
   readonly lastGood: Map<string, Date>
   /** By the server's id and the period. */
@@ -117,7 +118,7 @@ export class Expectation {
 
   #put(item: Item): void {
     const turns = turnsOf(item, this.#clocksOf(item))
-    this.#standings.set(keyOf(item), { item, turns, since: undefined, known: undefined, members: undefined, lastGood: new Map(), attempts: new Map() })
+    this.#standings.set(keyOf(item), { item, turns, since: undefined, known: undefined, members: undefined, lastTried: undefined, lastGood: new Map(), attempts: new Map() })
   }
 
   /** All timers fire: those that snapshot, and then the one that prunes. */
@@ -156,10 +157,10 @@ export class Expectation {
       const [named] = this.#named(item.server!)
       return known && known.id !== named?.id && judge(known).length === 0 ? [] : judge(named)
     }
-    // Around each turn, and whenever a server that is known is due.
+    // Until an hour after each turn or attempt, and whenever a server that is known is due.
     const [first] = latest(standing.turns, now)
-    const spread = spreadOf(item)
-    const isWatched = first !== undefined && now.getTime() < startOf(first) + (spread + 60) * minuteMs
+    const lastStart = first === undefined ? 0 : startOf(first) + spreadOf(item) * minuteMs
+    const isWatched = now.getTime() < Math.max(lastStart, standing.lastTried?.getTime() ?? 0) + 60 * minuteMs
     if (!isWatched && standing.members && !standing.members.some((machine) => judge(machine).length > 0)) return []
     if (isAway(item.cloud, now)) return (standing.members ?? []).flatMap(judge)
     standing.members = [...this.#machines.values()].filter((machine) => machine.cloud === item.cloud && isMatch(item.selector!, machine))
@@ -204,7 +205,7 @@ export class Expectation {
       const isBusy = busy.has(machine.id)
       const isUp = ['ACTIVE', 'SHUTOFF'].includes(machine.status)
       if (!isBusy && isUp && making.has(machine.id)) continue
-      standing.known = machine
+      Object.assign(standing, { known: machine, lastTried: madeAt })
       if (isBusy) fail('SERVER_BUSY')
       else if (!isUp) fail('SERVER_STATE')
       else {
