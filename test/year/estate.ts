@@ -121,7 +121,7 @@ export const machines: readonly Machine[] = [
   machine('wiki', 'west', { volume: true }),
   machine('app-a', 'south', { metadata: { tier: 'blue', team: 'one' } }),
   machine('app-b', 'south', { metadata: { tier: 'blue' } }),
-  machine('app-c', 'south', { tags: ['backup'] }),
+  machine('app-c', 'south', { tags: ['backup'], metadata: { tier: 'green' } }),
   machine('job-1', 'south', { tags: ['night'], minutes: 30 }),
   machine('job-2', 'south'),
   machine('job-3', 'south', { tags: ['backup', 'never'] }),
