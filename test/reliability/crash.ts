@@ -64,6 +64,7 @@ async function crash(stage: Stage, weather: Weather, mishap: Mishap, index: numb
             if (answered !== struck) return Promise.resolve('deliver')
             return mishap === 'answer is lost' ? Promise.resolve('lose') : death.die()
           },
+          wait: () => (death.dead ? never() : Promise.resolve()),
         }
       }, (interposition) => invoke(name, world, at, interposition, said))
       // Glance is needed by the next function; whether a snapshot fails shows only after it.

@@ -65,6 +65,7 @@ async function interleave(scheduler: fc.Scheduler, crowd: readonly FunctionName[
         seen.sent -= 1
         return choose(`${who} hears of ${call}`, 'deliver' as const)
       },
+      wait: (ms) => choose(`${who} has waited ${ms} ms`, undefined),
     }
     void invoke(name, world, at, interposition, said)
       .catch(() => {})

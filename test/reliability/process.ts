@@ -15,6 +15,9 @@ export const functions = {
 
 export type FunctionName = keyof typeof functions
 
+/** How long an invocation may take; serverless.yml says so. */
+const mostMs: Readonly<Record<FunctionName, number>> = { snapshotDaily: 900_000, snapshotWeekly: 900_000, prune: 300_000 }
+
 /** What processes logged. */
 export type Said = { readonly level: string; readonly message: string; readonly fields: LogFields | undefined }[]
 
@@ -37,11 +40,16 @@ export function invoke(name: FunctionName, world: World, at: Date, interposition
     env: world.env,
     clock: world.clock,
     newId: randomUUID,
-    sleep: () => Promise.resolve(),
+    sleep: async (ms) => {
+      const end = world.clock().getTime() + ms
+      await interposition.wait?.(ms)
+      if (world.clock().getTime() < end) world.setClock(new Date(end))
+    },
     agent: new Interposer(interposition),
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
     metrics: { count: () => {} },
   })
-  const context = { functionName: name, getRemainingTimeInMillis: () => 120_000 } as Context
+  const begun = world.clock().getTime()
+  const context = { functionName: name, getRemainingTimeInMillis: () => begun + mostMs[name] - world.clock().getTime() } as Context
   return Promise.resolve(functions[name](() => service)({ time: at.toISOString() }, context))
 }
