@@ -147,16 +147,8 @@ function timeOfDayMs({ hour, minute }: Schedule['at']): number {
   return (hour * 60 + minute) * minuteMs
 }
 
-const dateTexts = new Map<number, string>()
-const mostDateTexts = 2000
-
 function dateText(day: number): string {
-  let text = dateTexts.get(day)
-  if (text === undefined) {
-    if (dateTexts.size >= mostDateTexts) dateTexts.clear()
-    dateTexts.set(day, (text = new Date(day * dayMs).toISOString().slice(0, 10)))
-  }
-  return text
+  return new Date(day * dayMs).toISOString().slice(0, 10)
 }
 
 /** The clocks of one zone, as far as they have been asked for: `Intl` takes microseconds for each look. */

@@ -109,6 +109,9 @@ function machine(name: string, cloud: string, attributes: Partial<Machine> = {})
   return { id, name, cloud, minutes: 12, tags: [], metadata: {}, status: 'ACTIVE', volume: false, restored: false, ...attributes }
 }
 
+/** Each half of the clouds has its year for itself, so that two can be played at once. */
+export const halves = [['north', 'west', 'far'], ['south', 'east']] as const
+
 /** The servers that are there from the beginning. */
 export const machines: readonly Machine[] = [
   machine('web-1', 'north', { tags: ['web'] }),
@@ -147,9 +150,8 @@ const far = { cloud: 'far' }
 export const items: readonly Item[] = [
   { cadence: 'daily', schedule: 'web-1', ...north, server: idOf('web-1'), timeZone: stockholm, retention: 7 },
   { cadence: 'daily', schedule: 'web-1 in the small hours', ...north, server: 'web-1', timeZone: stockholm, at: '02:30', spread: 0, retention: '3' },
-  { cadence: 'daily', schedule: 'web-2', ...north, server: idOf('web-2'), timeZone: stockholm, at: '01:10', spread: '15', keep: { last: 2, daily: 7, weekly: 4, monthly: 6 } },
+  { cadence: 'daily', schedule: 'web-2', ...north, server: idOf('web-2'), timeZone: stockholm, at: '01:10', spread: '15', keep: { last: 2, daily: 4, weekly: 3, monthly: 3 } },
   { cadence: 'daily', schedule: 'db-1', ...north, server: 'db-1', timeZone: stockholm, at: '00:15', spread: 0, keep: { daily: 5, yearly: 2 } },
-  { cadence: 'daily', schedule: 'db-2', ...north, server: idOf('db-2'), timeZone: stockholm, at: '01:00', spread: 0, keep: { within: 'P9D', monthly: 3 } },
   { cadence: 'daily', schedule: 'cache', ...west, server: idOf('cache'), timeZone: newYork, at: '01:30', spread: 0, retention: 5 },
   { cadence: 'daily', schedule: 'blue', ...south, selector: { metadata: { tier: 'blue' } }, timeZone: lordHowe, at: '01:45', spread: 45, retention: 3 },
   { cadence: 'daily', schedule: 'fleet', ...south, selector: { tags: ['backup'], exclude: { tags: ['never'] } }, timeZone: kathmandu, at: '00:00', spread: 90, keep: { last: 2, weekly: 2 } },
@@ -164,6 +166,7 @@ export const items: readonly Item[] = [
   { cadence: 'weekly', schedule: 'mail', ...west, server: 'mail', timeZone: newYork, dayOfWeek: 'sunday', at: '02:00', spread: 0, retention: 1 },
   { cadence: 'weekly', schedule: 'wiki', ...west, server: idOf('wiki'), timeZone: newYork, dayOfWeek: 'saturday', at: '23:59', spread: 1440, retention: 4 },
   { cadence: 'weekly', schedule: 'queue', ...west, server: idOf('queue'), timeZone: newYork, dayOfWeek: 'sunday', at: '02:15', spread: 30, keep: { last: 1, within: 'P6W' } },
+  { cadence: 'weekly', schedule: 'db-2', ...north, server: idOf('db-2'), timeZone: stockholm, dayOfWeek: 'thursday', at: '01:00', spread: 0, keep: { within: 'P5W', monthly: 3 } },
   { cadence: 'weekly', schedule: 'webs', ...north, selector: { tags: ['web'] }, timeZone: kathmandu, dayOfWeek: 'monday', at: '00:10', spread: 20, retention: 3 },
   { cadence: 'weekly', schedule: 'apps', ...south, selector: { name: 'app-?' }, timeZone: lordHowe, dayOfWeek: 'WEDNESDAY', at: '23:45', spread: 60, keep: { last: 1, monthly: 4 } },
   { cadence: 'weekly', schedule: 'jobs', ...south, selector: { name: 'job-*', exclude: { name: '*-3' } }, timeZone: saoPaulo, dayOfWeek: 'tuesday', at: '04:00', retention: 2 },
@@ -225,7 +228,7 @@ export const deeds: readonly Deed[] = [
   { at: '2027-06-25T12:30Z', boot: machine('proxy', 'south', { minutes: 25 }) },
   { at: '2027-07-01T12:30Z', drop: 'weekly/store' },
   { at: '2027-07-10T12:30Z', edit: 'daily/store', change: { adopts: ['weekly/store'] } },
-  { at: '2027-07-12T12:30Z', protect: 'daily/db-2', of: 'db-2' },
+  { at: '2027-07-12T12:30Z', protect: 'weekly/db-2', of: 'db-2' },
   { at: '2027-07-20T12:30Z', put: { cadence: 'yearly', schedule: 'late', ...south, server: idOf('store'), timeZone: stockholm, month: 2, dayOfMonth: 29, onEnable: 'now', retention: 1 } },
   { at: '2027-08-01T12:30Z', edit: 'daily/web-2', change: { keep: { last: 5, weekly: 2 } } },
   { at: '2027-08-15T12:30Z', edit: 'daily/store', change: { at: '20:00' } },
@@ -269,3 +272,22 @@ export const troubles: readonly Trouble[] = [
   { server: 'till-1', from: '2027-12-10T00:00Z', to: '2027-12-13T00:00Z', what: 'CONFLICT' },
   { server: 'ledger', from: '2028-01-14T00:00Z', to: '2028-01-15T00:00Z', what: 'QUOTA_IMAGES' },
 ]
+
+/** What there is of the estate in some of its clouds, in order; no cloud knows of another. */
+export function estateOf(clouds: readonly string[]): { readonly machines: readonly Machine[]; readonly items: readonly Item[]; readonly deeds: readonly Deed[] } {
+  const isThere = ({ cloud }: { readonly cloud: string }) => clouds.includes(cloud)
+  const names = new Set(machines.filter(isThere).map(({ name }) => name))
+  const keys = new Set(items.filter(isThere).map(({ cadence, schedule }) => `${cadence}/${schedule}`))
+  const isTheirs = (deed: Deed): boolean => {
+    if ('put' in deed) return isThere(deed.put)
+    if ('boot' in deed) return isThere(deed.boot)
+    if ('edit' in deed) return keys.has(deed.edit)
+    if ('drop' in deed) return keys.has(deed.drop)
+    return names.has('alter' in deed ? deed.alter : 'destroy' in deed ? deed.destroy : deed.of)
+  }
+  return {
+    machines: machines.filter(isThere),
+    items: items.filter(isThere),
+    deeds: deeds.filter(isTheirs).toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)),
+  }
+}

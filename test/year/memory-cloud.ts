@@ -65,15 +65,18 @@ export class MemoryCloud implements Cloud {
   }
 
   readonly compute: Cloud['compute'] = {
-    listServers: async () => [...this.#machines.values()].map((machine) => this.#serverOf(machine)),
+    listServers: async () => {
+      const busy = this.#busy()
+      return [...this.#machines.values()].map((machine) => serverOf(machine, busy))
+    },
     getServer: async (id) => {
       const machine = this.#machines.get(id)
-      return machine && this.#serverOf(machine)
+      return machine && serverOf(machine, this.#busy())
     },
     createImage: async (id, name, metadata) => {
       const machine = this.#machines.get(id)
       if (!machine) throw new ScheduledImagesError('SERVER_NOT_FOUND', `Server ${id} does not exist.`)
-      if (this.#serverOf(machine).taskState !== null) throw new ScheduledImagesError('SERVER_BUSY', `Server "${machine.name}" is busy.`)
+      if (this.#busy().has(id)) throw new ScheduledImagesError('SERVER_BUSY', `Server "${machine.name}" is busy.`)
       const trouble = this.#troubleOf(machine)
       if (trouble === 'CONFLICT' || trouble === 'QUOTA_IMAGES' || trouble === 'ANSWER_LOST') throw new ScheduledImagesError(trouble, `Server "${machine.name}" has trouble.`)
       const image = this.#makeImage(machine, name, metadata, trouble === 'vanishes')
@@ -110,9 +113,8 @@ export class MemoryCloud implements Cloud {
     deleteSnapshot: async (id) => this.snapshots.delete(id),
   }
 
-  #serverOf({ id, name, status, tags, metadata, volume }: Machine): Server {
-    const isBusy = [...this.#work].some(({ server }) => server === id)
-    return { id, name, status, taskState: isBusy ? 'image_uploading' : null, volumes: volume ? [volumeOf(id)] : [], tags, metadata, host: undefined, image: undefined }
+  #busy(): ReadonlySet<string | undefined> {
+    return new Set([...this.#work].map(({ server }) => server))
   }
 
   #makeImage(machine: Machine, name: string, metadata: Record<string, string>, vanishes: boolean): string {
@@ -147,6 +149,11 @@ export class MemoryCloud implements Cloud {
   #troubleOf({ name }: Machine): Trouble['what'] | undefined {
     return troubles.find((trouble) => trouble.server === name && isIn(trouble, this.#clock()))?.what
   }
+}
+
+function serverOf({ id, name, status, tags, metadata, volume }: Machine, busy: ReadonlySet<string | undefined>): Server {
+  const taskState = busy.has(id) ? 'image_uploading' : null
+  return { id, name, status, taskState, volumes: volume ? [volumeOf(id)] : [], tags, metadata, host: undefined, image: undefined }
 }
 
 function volumeOf(server: string): string {
