@@ -95,7 +95,8 @@ export class ImageService {
   async addMarks(image: Image, properties: Record<string, string>, tags: readonly string[]): Promise<void> {
     const body = [
       ...Object.entries(properties).map(([name, value]) => ({ op: 'add', path: `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value })),
-      { op: 'replace', path: '/tags', value: [...new Set([...image.tags, ...tags])] },
+      // The image may have been listed a while ago: tags that it has got since are spared where they can be.
+      ...(tags.every((tag) => image.tags.includes(tag)) ? [] : [{ op: 'replace', path: '/tags', value: [...new Set([...image.tags, ...tags])] }]),
     ]
     await this.#session.send('image', `/images/${encodeURIComponent(image.id)}`, {
       method: 'PATCH',

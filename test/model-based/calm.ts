@@ -57,6 +57,10 @@ export async function calmDown(stage: Stage): Promise<void> {
       return made.schedule === key && made.period === latest.period
     })
     if (good.length !== 1) broken.push(`${key} has ${good.length} good images of ${latest.period}, and its state is ${JSON.stringify(state)}`)
+    for (const image of good) {
+      const members = Object.keys(image.members).toSorted().join()
+      if (members !== [...(item.shareWith ?? [])].toSorted().join()) broken.push(`${image.name} (${image.id}) of ${key} is shared with ${members || 'nobody'}, and not with ${item.shareWith?.join() ?? 'nobody'}`)
+    }
     if (state.problem) broken.push(`${key} tells a problem although all is well: ${state.problem}`)
     if (state.lastRun?.period !== latest.period) broken.push(`${key} says that its last run was for ${state.lastRun?.period}, and not for ${latest.period}`)
     if (state.lastGood?.image !== good[0]?.id) broken.push(`${key} says that its last good image is ${JSON.stringify(state.lastGood)}, and not ${good[0]?.id} of ${latest.period}`)
@@ -75,6 +79,7 @@ export async function calmDown(stage: Stage): Promise<void> {
     const age = end.getTime() - Date.parse(String(run['startedAt']))
     if (run['inFlight'] !== undefined && age > dayMs) broken.push(`this has been in flight for a day: ${JSON.stringify(run)}`)
   }
+  for (const { id, name } of oracle.power.left(view.servers)) broken.push(`server ${name} (${id}) was stopped for its image, and never started again`)
   for (const { id, name } of oracle.leftovers(view, end)) broken.push(`image ${name} (${id}) of a failed attempt is left behind`)
   const named = new Set([...view.images.values()].flatMap(snapshotsOf))
   for (const snapshot of view.snapshots.values()) {

@@ -105,6 +105,12 @@ const edits: Record<string, Edit> = {
   'is on another day': ({ cadence }) => (cadence === 'weekly' ? { dayOfWeek: 'Thursday' } : {}),
   'is turned off': () => ({ enabled: false }),
   'is turned on': () => ({ enabled: true }),
+  'stops its server': () => ({ consistency: 'stopped' }),
+  'is live': () => ({ consistency: 'live' }),
+  'is shared with one': (_item, { partners }) => ({ shareWith: partners.slice(0, 1) }),
+  'is shared with two': (_item, { partners }) => ({ shareWith: partners }),
+  'is shared with another': (_item, { partners }) => ({ shareWith: partners.slice(1) }),
+  'is shared with nobody': () => ({ shareWith: [] }),
   'is broken': () => ({ broken: true }),
   'is mended': () => ({ broken: false }),
   'adopts what was deleted': (item, { oracle }) => {
@@ -145,6 +151,7 @@ const changeServer = command('ChangeServer', fc.tuple(nth, fc.constantFrom('ACTI
   const server = pick(stage.servers(), n)
   if (!server || server.status.startsWith('SHELVED') || server.status === 'BUILD') return undefined
   stage.world.openstack.setServer(server.id, { status })
+  stage.oracle.power.meddle(server.id)
   return `server ${server.name} is ${status} now`
 })
 /** A restored server's own images inherit the marks of ours. */
@@ -160,13 +167,16 @@ const act = (name: string, arbitrary: fc.Arbitrary<[number, string]>) =>
   command(name, arbitrary, async (stage, [n, action]) => {
     const server = pick(stage.servers(), n)
     if (!server) return undefined
+    stage.oracle.power.meddle(server.id)
     const { status } = await stage.asPerson((person) => person.act(server.id, { [action]: null }))
     return `${action} of server ${server.name} (${server.id.slice(0, 4)}): ${status}`
   })
 const shelve = act('Shelve', fc.tuple(nth, fc.constantFrom('shelve', 'unshelve', 'unshelve')))
+const power = act('Power', fc.tuple(nth, fc.constantFrom('os-stop', 'os-start', 'os-stop', 'os-start', 'pause', 'unpause')))
 const rebuild = command('Rebuild', fc.tuple(nth, nth, fc.boolean()), async (stage, [n, m, drill]) => {
   const [server, image] = [pick(stage.servers(), n), pick(stage.ours(), m)]
   if (!server || !image) return undefined
+  stage.oracle.power.meddle(server.id)
   const { status } = await stage.asPerson((person) => person.act(server.id, { rebuild: { imageRef: image.id } }))
   stage.pass(1)
   if (drill) await makeImage(stage, server)
@@ -305,7 +315,7 @@ const eventsFail = command('EventsFail', none, async ({ world }) => {
 export const commands: fc.Arbitrary<Command>[] = [
   dayPasses, dayPasses, dayPasses, dayPasses, ticks, ticks, ticks, timePasses, untilStart, untilStart,
   addSchedule, addSchedule, editSchedule, editSchedule, editSchedule, deleteSchedule,
-  createServer, deleteServer, changeServer, restoreServer, restoreServer, rebuild, shelve, personSnapshots,
+  createServer, deleteServer, changeServer, power, restoreServer, restoreServer, rebuild, shelve, personSnapshots,
   keepImage, keepImage, breakImage, copyImage, deleteVolumeSnapshot, pruneOnStaleListing, pruneOnStaleListing,
   snapshotsFail, snapshotsFail, snapshotsWork, cloudFails, cloudFails, answerIsLost, cloudRecovers, quotaChanges, eventsFail,
 ]

@@ -4,7 +4,7 @@ import { calmDown } from './calm.ts'
 import { commands } from './commands.ts'
 import { Stage } from './stage.ts'
 
-/** Two servers, one of each kind, and what most people would schedule for them. */
+/** Three servers, and what most people would schedule for them. */
 async function open(): Promise<Stage> {
   const stage = await Stage.open('2026-11-02T22:00:00Z', 7)
   const { openstack, project } = stage.world
@@ -14,6 +14,8 @@ async function open(): Promise<Stage> {
   await stage.put('daily/web', { cadence: 'daily', name: 'web', server: { id: web.id }, retention: 2, ...timing })
   await stage.put('daily/db', { cadence: 'daily', name: 'db', server: { id: db.id }, retention: 1, ...timing })
   await stage.put('weekly/web', { cadence: 'weekly', name: 'web', server: { id: web.id }, retention: 1, dayOfWeek: 'Thursday', ...timing })
+  const app = openstack.addServer(project, { name: 'app' })
+  await stage.put('daily/app', { cadence: 'daily', name: 'app', server: { id: app.id }, retention: 1, consistency: 'stopped', shareWith: stage.partners, ...timing })
   await stage.tickUntil(new Date('2026-11-02T23:30:00Z'))
   return stage
 }

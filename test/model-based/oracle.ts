@@ -1,5 +1,6 @@
-import type { ImageSeen, OpenStackSimulator, RecordedRequest, SnapshotSeen } from '../../demo/openstack/simulator.ts'
+import type { ImageSeen, OpenStackSimulator, RecordedRequest, ServerSeen, SnapshotSeen } from '../../demo/openstack/simulator.ts'
 import { periodsAt, type Timing } from './calendar.ts'
+import { Power } from './power.ts'
 
 /** An item of the schedules table as the person knows it who typed it in. */
 export interface Item extends Timing {
@@ -10,6 +11,10 @@ export interface Item extends Timing {
   /** Set while the item has a mistake in it. */
   readonly broken?: boolean
   readonly adopts?: readonly string[]
+  /** Its server is stopped for its images. */
+  readonly consistency?: 'live' | 'stopped'
+  /** Ids of projects. */
+  readonly shareWith?: readonly string[]
 }
 
 /** Who sends the requests at the moment. */
@@ -32,18 +37,22 @@ export interface Made {
 interface View {
   readonly images: ReadonlyMap<string, ImageSeen>
   readonly snapshots: ReadonlyMap<string, SnapshotSeen>
+  readonly servers: readonly ServerSeen[]
 }
 
 const createdBy = 'org.openstack__1__created_by'
 const service = 'scheduled_images_service'
 const seal = 'scheduled_images__image'
+const sharedWith = 'scheduled_images__shared_with'
 const hollowAfterMs = 6 * 3_600_000
 
 /** What the service may ask of a cloud at all. */
 const allowed = new Set([
   'identity POST /v3/auth/tokens',
   'compute GET /v2.1/servers/detail', 'compute GET /v2.1/servers/ID', 'compute POST /v2.1/servers/ID/action createImage',
+  'compute POST /v2.1/servers/ID/action os-stop', 'compute POST /v2.1/servers/ID/action os-start',
   'image GET /v2/images', 'image GET /v2/images/ID', 'image PATCH /v2/images/ID', 'image DELETE /v2/images/ID',
+  'image POST /v2/images/ID/members', 'image DELETE /v2/images/ID/members/PROJECT',
   'block-storage GET /v3/PROJECT/snapshots/detail', 'block-storage GET /v3/PROJECT/snapshots/ID', 'block-storage DELETE /v3/PROJECT/snapshots/ID',
 ])
 const uuid = /[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/g
@@ -61,6 +70,9 @@ export class Oracle {
   readonly items = new Map<string, Item>()
   readonly made = new Map<string, Made>()
   readonly broken: string[] = []
+  readonly power = new Power()
+  /** The cloud answers wrongly or not at all, so that the service may not know what it did. */
+  faulty = false
   /** Which laws had something to judge, and how often: a history that never deletes proves nothing. */
   readonly judged: Record<string, number> = {}
   readonly #project: string
@@ -82,6 +94,7 @@ export class Oracle {
     return {
       images: new Map(cloud.images().map((image) => [image.id, image])),
       snapshots: new Map(cloud.snapshots().map((snapshot) => [snapshot.id, snapshot])),
+      servers: cloud.servers(),
     }
   }
 
@@ -174,6 +187,9 @@ export class Oracle {
       }
     }
     if (before?.author === 'service') {
+      const server = serverOf(before.request, before.view)
+      if (server) this.power.observe(before.request, server, !this.faulty)
+      for (const id of this.made.keys()) this.#judgeMembers(before.view.images.get(id), view.images.get(id))
       for (const image of view.images.values()) if (!before.view.images.has(image.id)) this.#enter(image, before.request)
       if (before.request.method === 'PATCH') this.#judgeSeal(before.request, before.view, view)
     }
@@ -189,6 +205,11 @@ export class Oracle {
     for (const snapshot of snapshotsOf(image)) this.#snapshotImages.set(snapshot, id)
     this.#count('image made')
     const item = this.items.get(schedule)
+    const status = this.#last!.view.servers.find((one) => one.id === server)?.status
+    if (properties['scheduled_images__consistency'] === 'stopped') {
+      this.#count('image of a stopped server')
+      if (status !== 'SHUTOFF') this.#say('an image that says so is of a stopped server', `${name} (${id}) of server ${server}, which is ${status}`)
+    }
     const what = `${name} (${id}) of server ${server} for ${schedule} ${period}`
     if (!item || !isLive(item)) this.#say('an image is made for a schedule that is there, valid and enabled', what)
     else {
@@ -209,14 +230,39 @@ export class Oracle {
 
   #judge(request: RecordedRequest, view: View): void {
     const { service, method, path, action } = request
-    const kind = [service, method, path.replace(/\?.*/s, '').replace(this.#project, 'PROJECT').replaceAll(uuid, 'ID'), action].filter(Boolean).join(' ')
+    const kind = [service, method, path.replace(/\?.*/s, '').replace(this.#project, 'PROJECT').replaceAll(uuid, 'ID').replace(/members\/[0-9a-f]{32}$/, 'members/PROJECT'), action].filter(Boolean).join(' ')
     if (!allowed.has(kind)) this.#say('the service asks nothing of a cloud that it has no use for', kind)
+    const server = serverOf(request, view)
+    if (server) this.#judgePower(request, server)
+    if (path.includes('/members')) return
     const [id] = path.match(uuid) ?? []
     if (id === undefined || (service !== 'image' && service !== 'block-storage')) return
     if (method === 'DELETE' && service === 'image') this.#judgeDelete(id, view)
     else if (method === 'DELETE') this.#judgeSnapshotDelete(id, view)
     else if (method === 'PATCH') this.#judgePatch(id, view)
     if (service === 'image') this.#tried.add(id)
+  }
+
+  #judgePower(request: RecordedRequest, server: ServerSeen): void {
+    if (request.action === 'os-stop' || request.action === 'os-start') this.#count(request.action)
+    const mayStop = [...this.items.values()].some((item) => isLive(item) && item.consistency === 'stopped' && ('id' in item.server ? item.server.id === server.id : item.server.name === server.name))
+    const law = this.power.judge(request, server, mayStop)
+    if (law !== undefined) this.#say(law, `${request.action} of server ${server.name} (${server.id}, ${server.status})`)
+  }
+
+  /** Who becomes a member, or no longer is one, by a request of the service. */
+  #judgeMembers(was: ImageSeen | undefined, is: ImageSeen | undefined): void {
+    if (was === undefined || is === undefined || same(was, is)) return
+    const item = this.items.get(this.made.get(is.id)!.schedule)
+    const wanted = item && isLive(item) ? (item.shareWith ?? []) : undefined
+    const added = Object.keys(is.members).filter((project) => !(project in was.members))
+    const removed = Object.keys(was.members).filter((project) => !(project in is.members))
+    const what = `${is.name} (${is.id})`
+    if (added.length > 0) this.#count('image shared')
+    if (removed.length > 0) this.#count('image no longer shared')
+    if (added.some((project) => !wanted?.includes(project))) this.#say('an image is shared with nobody but those of its list', `${what} with ${added.join()}`)
+    if (removed.some((project) => wanted?.includes(project) ?? true)) this.#say('whoever is in the list of an image stays a member', `${what} with ${removed.join()}`)
+    if (was.visibility !== is.visibility && (is.visibility !== 'shared' || !wanted?.length)) this.#say('an image is made visible to nobody but those of its list', `${what} is ${is.visibility}`)
   }
 
   #judgeDelete(id: string, view: View): void {
@@ -282,13 +328,16 @@ export class Oracle {
     if (!this.isGood(image, of)) this.#say('only a good image is sealed', `${image.name} (${id})`)
   }
 
-  /** Nothing but the seal and its tag may come of a PATCH. */
+  /** Nothing but the seal with its tag, and who it is shared with, may come of a PATCH. */
   #judgeSeal(request: RecordedRequest, before: View, after: View): void {
     const [id = ''] = request.path.match(uuid) ?? []
     const [was, is] = [before.images.get(id), after.images.get(id)]
     if (was === undefined || is === undefined) return
     const sealed = { ...was, properties: { ...was.properties, [seal]: id }, tags: [...new Set([...was.tags, 'scheduled-images'])] }
-    if (![was, sealed].some((one) => same(one, is))) this.#say('nothing but the seal is written to an image', `${is.name} (${id})`)
+    const { [sharedWith]: record = '' } = is.properties
+    const recorded = { ...was, properties: { ...was.properties, [sharedWith]: record } }
+    const shared = { ...was, visibility: is.visibility }
+    if (![was, sealed, shared, ...(record.startsWith(id) ? [recorded] : [])].some((one) => same(one, is))) this.#say('nothing but the seal is written to an image', `${is.name} (${id})`)
   }
 }
 
@@ -301,6 +350,12 @@ export function isLive(item: Item): boolean {
 export function snapshotsOf(image: ImageSeen): string[] {
   const mapping = JSON.parse(image.properties['block_device_mapping'] ?? '[]') as { snapshot_id: string | null }[]
   return mapping.flatMap(({ snapshot_id }) => snapshot_id ?? [])
+}
+
+/** The one that a request is about. */
+function serverOf({ service: of, path }: RecordedRequest, { servers }: View): ServerSeen | undefined {
+  const [id] = of === 'compute' ? (path.match(uuid) ?? []) : []
+  return servers.find((server) => server.id === id)
 }
 
 function samePeriod(a: Made, b: Made): boolean {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { FaultRule, ImageSeen, ServerSeen } from '../../demo/openstack/simulator.ts'
 import { startWorld, type World } from '../../demo/world.ts'
 import { serviceIn, type TestService } from '../support/service.ts'
@@ -26,6 +27,8 @@ export class Stage {
   readonly world: World
   readonly oracle: Oracle
   readonly person: Person
+  /** Ids of projects that images can be shared with. */
+  readonly partners: readonly string[]
   /** What has happened, as lines that can be read. */
   readonly story: string[] = []
   readonly #services: readonly [TestService, TestService]
@@ -35,7 +38,13 @@ export class Stage {
     this.world = world
     this.oracle = oracle
     this.person = personIn(world)
-    this.#services = [serviceIn(world), serviceIn(world)]
+    this.partners = ['beta', 'gamma'].map((name) => world.openstack.addProject(name).id)
+    const sleep = async (ms: number): Promise<void> => {
+      const end = world.clock().getTime() + ms
+      await setImmediate()
+      if (world.clock().getTime() < end) world.setClock(new Date(end))
+    }
+    this.#services = [serviceIn(world, {}, { sleep }), serviceIn(world, {}, { sleep })]
   }
 
   static async open(now: string, seed: number): Promise<Stage> {
@@ -126,12 +135,14 @@ export class Stage {
 
   /** Makes the cloud fail from now on. */
   break(rule: FaultRule): void {
+    this.oracle.faulty = true
     this.#faults.push({ rule, lift: this.world.openstack.fault(rule) })
   }
 
   repair(): void {
     for (const { lift } of this.#faults) lift()
     this.#faults = []
+    this.oracle.faulty = false
   }
 
   /** Writes an item as a person would, or takes it out of the table. */
@@ -161,6 +172,7 @@ export class Stage {
     if (servers.length !== 1 || server === undefined) return `${servers.length} servers are meant`
     if (server.taskState !== null || !['ACTIVE', 'SHUTOFF', 'PAUSED', 'SUSPENDED'].includes(server.status)) return `the server is ${server.status} ${server.taskState}`
     const volumes = this.world.openstack.volumes()
+    if (item.consistency === 'stopped' && !['ACTIVE', 'SHUTOFF'].includes(server.status)) return `the server is ${server.status}`
     if (server.volumeBacked && server.volumeIds.some((id) => volumes.find((volume) => volume.id === id)?.status !== 'in-use')) return 'a volume of the server is broken'
     return undefined
   }

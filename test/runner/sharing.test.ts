@@ -107,6 +107,23 @@ test.each([
   expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
 })
 
+test('a tag that a person adds just before an image is shared stays', async () => {
+  const { world, service } = fixture
+  const beta = world.openstack.addProject('beta').id
+  const { id } = await scheduled(world, 'web-1')
+  await enable(service)
+  await runDays(service, 1, 1)
+  const api = await connect(JSON.parse(world.aws.parameters.get('/scheduled-images/local/clouds/default')!) as CloudEntry)
+  const listed = await api.request('image', 'GET', `/v2/images?owner=${world.project.id}`)
+  const [image] = imagesOf(world, id)
+  await api.request('image', 'PUT', `/v2/images/${image!.id}/tags/mine`)
+  world.openstack.fault({ service: 'image', method: 'GET', path: /\/images\?/, times: 1, then: { body: listed.text } })
+  await edit({ shareWith: [beta] })
+  await service.pruneAt(day(2, '12:00:00'))
+  expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
+  expect(imagesOf(world, id)[0]!.tags).toContain('mine')
+})
+
 test('a volume-backed image is shared with a warning, and a dry run shares nothing', async () => {
   const { world, service } = fixture
   const beta = world.openstack.addProject('beta').id
