@@ -194,8 +194,8 @@ async function restartAll({ restarts, runs, parsed }: Work, cloud: Cloud, { tick
     restarts.map((restart) =>
       limit(async () => {
         if (tick.timeLeftMs() < reserveMs) return
-        const news = await finishRestart(restart, runs.filter(({ server }) => server === restart.server), cloud, ports)
-        if (news) await tellOfRestart(restart, news, items.get(restart.schedule), tick, ports)
+        const others = runs.filter(({ server }) => server === restart.server)
+        await finishRestart(restart, others, (news) => tellOfRestart(restart, news, items.get(restart.schedule), tick, ports), cloud, ports)
       }).catch((error: unknown) => {
         ports.log.error('a restart was not finished', { cloud: restart.cloud, server: restart.server, schedule: restart.schedule, error })
         summary.faults += 1

@@ -118,8 +118,11 @@ export async function startAgain(restart: Restart, stopped: boolean, cloud: Clou
   if (asked) await ports.runs.putRestart({ ...restart, asked })
 }
 
-/** What prune has to tell of a restart: that a server does not start, which `isNew` once, or that one of which that was told runs again. */
+/** What there is to tell of a restart: that a server does not start, which `isNew` once, or that one of which that was told runs again. */
 export type RestartNews = { readonly problem: Problem; readonly shown: string; readonly isNew: boolean } | 'over'
+
+/** Its restart is not forgotten before this has resolved. */
+export type TellOfRestart = (news: RestartNews) => Promise<void>
 
 /**
  * Goes on with a restart that its own invocation did not see done.
@@ -128,26 +131,30 @@ export type RestartNews = { readonly problem: Problem; readonly shown: string; r
  *
  * @param others - Runs of the same server that were in flight a moment ago.
  */
-export async function finishRestart(restart: Restart, others: readonly RunKey[], cloud: Cloud, ports: Ports): Promise<RestartNews | undefined> {
+export async function finishRestart(restart: Restart, others: readonly RunKey[], tell: TellOfRestart, cloud: Cloud, ports: Ports): Promise<void> {
   const clock = ports.clock()
   const runs = await ports.runs.get([restart, ...others])
   // A later attempt counts as well: it has stopped the server anew.
-  if ([...runs.values()].some((run) => needsItStopped(run, clock))) return undefined
+  if ([...runs.values()].some((run) => needsItStopped(run, clock))) return
   const run = runs.get(runKeyText(restart))
   try {
     const seen = await cloud.compute.getServer(restart.server)
-    if (seen && seen.taskState !== null) return undefined
-    if (seen?.status === 'SHUTOFF') return await start(restart, run, cloud, ports)
+    if (seen && seen.taskState !== null) return
+    if (seen?.status === 'SHUTOFF') {
+      await start(restart, cloud, ports)
+      if (restart.asked) await tellNotStarted(restart, run, `It was asked to start, and is still stopped. ${goesOn}`, tell, ports)
+      else await ports.runs.putRestart({ ...restart, asked: true })
+      return
+    }
     // A request to stop that was left unanswered may still be carried out.
     const watched = seen?.status === 'ACTIVE' && !restart.asked && restart.told === undefined && clock.getTime() - restart.startedAt.getTime() < watchedMs
-    if (watched) return undefined
-    const inError = seen?.status === 'ERROR'
-    const news = inError ? await recordNotStarted(restart, run, 'It is in state ERROR by now, from which it cannot be started.', ports) : await recordStarted(restart, run, ports)
+    if (watched) return
+    if (seen?.status === 'ERROR') await tellNotStarted(restart, run, 'It is in state ERROR by now, from which it cannot be started.', tell, ports)
+    else await tellStarted(restart, run, tell, ports)
     await ports.runs.removeRestart(restart)
-    return news
   } catch (error) {
     if (!hasCode(error)) throw error
-    return recordNotStarted(restart, run, `${error.message} ${goesOn}`, ports, error.requestId)
+    await tellNotStarted(restart, run, `${error.message} ${goesOn}`, tell, ports, error.requestId)
   }
 }
 
@@ -158,7 +165,7 @@ function needsItStopped(run: Run, clock: Date): boolean {
   return run.status === 'saving' && clock.getTime() - run.startedAt.getTime() < mostStoppedMs
 }
 
-async function start(restart: Restart, run: Run | undefined, cloud: Cloud, ports: Ports): Promise<RestartNews | undefined> {
+async function start(restart: Restart, cloud: Cloud, ports: Ports): Promise<void> {
   try {
     await cloud.compute.startServer(restart.server)
   } catch (error) {
@@ -168,32 +175,30 @@ async function start(restart: Restart, run: Run | undefined, cloud: Cloud, ports
     if (seen?.status === 'SHUTOFF' && seen.taskState === null) throw error
   }
   ports.log.info(`starting server "${restart.serverName}" again`, fieldsOf(restart))
-  if (restart.asked) return recordNotStarted(restart, run, `It was asked to start, and is still stopped. ${goesOn}`, ports)
-  await ports.runs.putRestart({ ...restart, asked: true })
-  return undefined
 }
 
 /** The item shows the problem of its run, a good one too; so this stands before what the run has to say. */
-async function recordNotStarted(restart: Restart, run: Run | undefined, why: string, ports: Ports, requestId?: string): Promise<RestartNews> {
+async function tellNotStarted(restart: Restart, run: Run | undefined, why: string, tell: TellOfRestart, ports: Ports, requestId?: string): Promise<void> {
   const problem: Problem = { code: 'SERVER_NOT_STARTED', message: `Server "${restart.serverName}" was stopped for its image and cannot be started again: ${why}` }
   ports.log.error(problem.message, { ...fieldsOf(restart), code: problem.code, requestId })
+  const isNew = restart.told === undefined
   const told = restart.told ?? problem.message
+  // First, since it is what takes it out of the run again.
+  if (isNew) await ports.runs.putRestart({ ...restart, told })
   const isRecorded = run?.problem?.message.startsWith(told)
   const shown = isRecorded ? run!.problem!.message : [told, run?.problem?.message].filter(Boolean).join(' ')
   if (run && !isRecorded) await ports.runs.advance(run, { ...run, problem: { code: run.problem?.code ?? problem.code, message: shown } })
-  const isNew = restart.told === undefined
-  if (isNew) await ports.runs.putRestart({ ...restart, told })
-  return { problem, shown, isNew }
+  await tell({ problem, shown, isNew })
 }
 
-async function recordStarted({ told }: Restart, run: Run | undefined, ports: Ports): Promise<'over' | undefined> {
-  if (told === undefined) return undefined
+async function tellStarted({ told }: Restart, run: Run | undefined, tell: TellOfRestart, ports: Ports): Promise<void> {
+  if (told === undefined) return
   if (run?.problem?.message.startsWith(told)) {
     const { problem: { code, message }, ...rest } = run
     const left = message.slice(told.length).trim()
     await ports.runs.advance(run, { ...rest, ...(left && { problem: { code, message: left } }) })
   }
-  return 'over'
+  await tell('over')
 }
 
 function fieldsOf({ cloud, server, serverName, schedule, period }: Restart) {
