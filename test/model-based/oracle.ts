@@ -44,7 +44,8 @@ const createdBy = 'org.openstack__1__created_by'
 const service = 'scheduled_images_service'
 const seal = 'scheduled_images__image'
 const sharedWith = 'scheduled_images__shared_with'
-const hollowAfterMs = 6 * 3_600_000
+/** Counted from the attempt, which may have waited so long for its server to stop. */
+const hollowAfterMs = 6 * 3_600_000 - 3 * 60_000
 
 /** What the service may ask of a cloud at all. */
 const allowed = new Set([
@@ -305,7 +306,7 @@ export class Oracle {
     const cloud = this.#cloud()
     const server = cloud.servers().find(({ id }) => id === made.server)
     const age = now.getTime() - made.madeAt.getTime()
-    return (image.status === 'queued' || image.status === 'saving') && age >= hollowAfterMs - 1000 && (server?.taskState ?? null) === null
+    return (image.status === 'queued' || image.status === 'saving') && age >= hollowAfterMs && (server?.taskState ?? null) === null
   }
 
   #judgeSnapshotDelete(id: string, view: View): void {

@@ -1,6 +1,6 @@
 import { leaks } from '../support/secrecy.ts'
 import type { Interposition } from './interposer.ts'
-import { errorsOf, invoke, type FunctionName, type Said } from './process.ts'
+import { errorsOf, invoke, type Said } from './process.ts'
 import { brokenPromises } from './promises.ts'
 import { dateOf, instantOf, spoil, type Stage, type Weather } from './stage.ts'
 
@@ -41,7 +41,7 @@ export async function playDay(stage: Stage, weather: Weather, play: (repair: () 
     await playTick(tick, at, said)
     repair()
     if (tick + 1 < fewestTicks) continue
-    const unfinished = (await world.runs()).some((run) => 'inFlight' in run || (run['period'] === dateOf(days) && run['status'] !== 'good'))
+    const unfinished = (await world.runs()).some((run) => 'inFlight' in run || (String(run['period']).startsWith(dateOf(days)) && run['status'] !== 'good'))
     if (unfinished && tick + 1 < mostTicks) continue
     broken = await brokenPromises(stage)
     if (broken.length === 0) break
@@ -54,9 +54,9 @@ export async function playDay(stage: Stage, weather: Weather, play: (repair: () 
 const undisturbed: Interposition = { before: () => Promise.resolve('send'), after: () => Promise.resolve('deliver') }
 
 /** A tick as on most days: one function after the other, with nothing in between. */
-export function playCalmTick({ world }: Stage): PlayTick {
+export function playCalmTick({ world, functions }: Stage): PlayTick {
   return async (_tick, at, said) => {
-    for (const name of ['snapshotDaily', 'prune'] as const satisfies FunctionName[]) {
+    for (const name of functions) {
       await invoke(name, world, at, undisturbed, said).catch(() => {})
     }
   }

@@ -9,14 +9,14 @@ import { Interposer, type Interposition } from './interposer.ts'
 /** The functions that the timers invoke. */
 export const functions = {
   snapshotDaily: (serve: () => Service) => timer((service, tick) => service.snapshot('daily', tick), serve),
-  snapshotWeekly: (serve: () => Service) => timer((service, tick) => service.snapshot('weekly', tick), serve),
+  snapshotCustom: (serve: () => Service) => timer((service, tick) => service.snapshot('custom', tick), serve),
   prune: (serve: () => Service) => timer((service, tick) => service.prune(tick), serve),
 }
 
 export type FunctionName = keyof typeof functions
 
 /** How long an invocation may take; serverless.yml says so. */
-const mostMs: Readonly<Record<FunctionName, number>> = { snapshotDaily: 900_000, snapshotWeekly: 900_000, prune: 300_000 }
+const mostMs: Readonly<Record<FunctionName, number>> = { snapshotDaily: 900_000, snapshotCustom: 900_000, prune: 300_000 }
 
 /** What processes logged. */
 export type Said = { readonly level: string; readonly message: string; readonly fields: LogFields | undefined }[]

@@ -1,5 +1,5 @@
 import type { ImageSeen } from '../../demo/openstack/simulator.ts'
-import { dateOf, instantOf, retention, type Scheduled, type Stage } from './stage.ts'
+import { instantOf, periodOf, retention, type Scheduled, type Stage } from './stage.ts'
 
 type Item = Readonly<Record<string, unknown>>
 
@@ -15,17 +15,17 @@ export async function brokenPromises(stage: Stage): Promise<string[]> {
   const images = openstack.images().filter(({ owner }) => owner === project.id)
   const servers = openstack.servers()
   const runs = await world.runs()
-  const wanted = Array.from({ length: Math.min(days + 1, retention) }, (_, i) => dateOf(days - i)).toReversed()
   const today = new Map<string, ImageSeen[]>()
 
   for (const each of scheduled) {
     const { server, schedule } = each
     const say = (what: string) => broken.push(`${server.name}: ${what}`)
+    const wanted = Array.from({ length: Math.min(days + 1, retention) }, (_, i) => periodOf(each, days - i)).toReversed()
     const own = images.filter((image) => isOf(each, image) && !treasured.some(({ id }) => id === image.id))
     const periods = own.map(({ properties }) => properties['scheduled_images__period'])
     if (JSON.stringify(periods) !== JSON.stringify(wanted)) say(`has images of ${periods.join(', ')}, where ${wanted.join(', ')} were promised`)
     for (const image of own) for (const fault of faultsOfImage(image, each, stage)) say(`image ${image.id} ${fault}`)
-    const theirs = runs.filter((run) => run['server'] === server.id && run['period'] === dateOf(days) && !String(run['run']).startsWith('restart#'))
+    const theirs = runs.filter((run) => run['server'] === server.id && run['run'] === `${periodOf(each, days)}#${schedule}`)
     const newest = own.at(-1)
     if (theirs.length !== 1 || theirs[0]!['status'] !== 'good' || theirs[0]!['image'] !== newest?.id) say(`the runs table says ${JSON.stringify(theirs)}, and the newest image is ${newest?.id}`)
     if (newest) today.set(schedule, [...(today.get(schedule) ?? []), newest])
@@ -33,8 +33,9 @@ export async function brokenPromises(stage: Stage): Promise<string[]> {
     if (now?.status !== server.status || now.taskState !== null) say(`was ${server.status}, and is ${now?.status} ${now?.taskState}`)
   }
   for (const schedule of new Set(scheduled.map((each) => each.schedule))) {
-    const state = ((await world.getSchedule('daily', schedule))?.['state'] ?? {}) as Item
-    for (const fault of faultsOfState(state, today.get(schedule) ?? [], days)) broken.push(`${schedule}: ${fault}`)
+    const [cadence, name] = schedule.split('/') as [string, string]
+    const state = ((await world.getSchedule(cadence, name))?.['state'] ?? {}) as Item
+    for (const fault of faultsOfState(state, today.get(schedule) ?? [], days, periodOf({ schedule }, days))) broken.push(`${schedule}: ${fault}`)
   }
 
   for (const image of treasured) {
@@ -46,13 +47,13 @@ export async function brokenPromises(stage: Stage): Promise<string[]> {
   return broken
 }
 
-function isOf({ server }: Scheduled, { properties }: ImageSeen): boolean {
-  return properties['instance_uuid'] === server.id && 'scheduled_images__run' in properties
+function isOf({ server, schedule }: Scheduled, { properties }: ImageSeen): boolean {
+  return properties['instance_uuid'] === server.id && properties['scheduled_images__schedule'] === schedule
 }
 
-function faultsOfImage({ id, status, properties, tags, visibility, members }: ImageSeen, { stopped }: Scheduled, { partner }: Stage): string[] {
+function faultsOfImage({ id, status, properties, tags, visibility, members }: ImageSeen, { shared: isShared }: Scheduled, { partner }: Stage): string[] {
   const shared = [visibility, ...Object.keys(members)].join(' ')
-  const promised = stopped ? `shared ${partner}` : 'private'
+  const promised = isShared ? `shared ${partner}` : 'private'
   return [
     ...(status === 'active' ? [] : [`is ${status}`]),
     ...(properties['scheduled_images__image'] === id && tags.includes('scheduled-images') ? [] : ['is not sealed']),
@@ -61,18 +62,18 @@ function faultsOfImage({ id, status, properties, tags, visibility, members }: Im
 }
 
 /** `state` tells the truth: a good image of the day, when the next one comes, and no problem. */
-function faultsOfState(state: Item, today: readonly ImageSeen[], day: number): string[] {
+function faultsOfState(state: Item, today: readonly ImageSeen[], day: number, period: string): string[] {
   const lastGood = state['lastGood'] as Item | undefined
   const image = today.find(({ id }) => id === lastGood?.['image']) ?? today[0]
   const truth = {
-    lastGood: { time: image?.createdAt.toISOString(), period: dateOf(day), image: image?.id },
+    lastGood: { time: image?.createdAt.toISOString(), period, image: image?.id },
     next: instantOf(day + 1, 60).toISOString(),
     problem: undefined,
   }
   const said = { lastGood, next: state['next'], problem: state['problem'] }
   const faults = Object.entries(truth).flatMap(([field, value]) => (same(said[field as keyof typeof said], value) ? [] : [`state.${field} says ${JSON.stringify(said[field as keyof typeof said])}, and the truth is ${JSON.stringify(value)}`]))
   const lastRun = state['lastRun'] as Item | undefined
-  return lastRun?.['period'] === dateOf(day) ? faults : [...faults, `state.lastRun is of ${String(lastRun?.['period'])}`]
+  return lastRun?.['period'] === period ? faults : [...faults, `state.lastRun is of ${String(lastRun?.['period'])}`]
 }
 
 /** Whatever the order of a map's fields, which DynamoDB does not keep. */

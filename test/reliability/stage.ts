@@ -1,31 +1,35 @@
 import type { ImageSeen, ServerSeen } from '../../demo/openstack/simulator.ts'
 import { personIn } from '../../demo/person.ts'
 import { startWorld, type World } from '../../demo/world.ts'
+import type { FunctionName } from './process.ts'
 import { Witness } from './witness.ts'
 
 /** What goes wrong with the first attempts of each day, so that what follows a failure is crashed through as well. */
-export type Weather = 'it is fair' | 'snapshots fail' | 'glance is down'
+export type Weather = 'it is fair' | 'snapshots fail' | 'glance is down' | 'servers do not start'
 
-export const weathers: readonly Weather[] = ['it is fair', 'snapshots fail', 'glance is down']
+export const weathers: readonly Weather[] = ['it is fair', 'snapshots fail', 'glance is down', 'servers do not start']
 
 /** How many images of each server stay. */
 export const retention = 2
 
-/** A server with a daily schedule. */
+/** A server with a schedule that runs at 01:00 each day. */
 export interface Scheduled {
   readonly server: ServerSeen
-  /** The name of its schedule. */
-  readonly schedule: string
-  /** With the server stopped, and shared with {@link Stage.partner}. */
+  /** `<cadence>/<schedule>` */
+  readonly schedule: `${'daily' | 'custom'}/${string}`
   readonly stopped: boolean
+  /** With {@link Stage.partner}. */
+  readonly shared: boolean
 }
 
 /** A world with servers, schedules and images of people, and a calendar. */
 export interface Stage {
   readonly world: World
   readonly scheduled: readonly Scheduled[]
-  /** The id of a project that the images of stopped servers are shared with. */
+  /** The id of a project that images are shared with. */
   readonly partner: string
+  /** Those that its timers invoke. */
+  readonly functions: readonly FunctionName[]
   readonly witness: Witness
   /** Images that no promise may touch. */
   readonly treasured: readonly ImageSeen[]
@@ -45,6 +49,11 @@ export function dateOf(day: number): string {
   return new Date(first + day * 86_400_000).toISOString().slice(0, 10)
 }
 
+/** The period of a schedule's turn of a day. */
+export function periodOf({ schedule }: Pick<Scheduled, 'schedule'>, day: number): string {
+  return schedule.startsWith('custom/') ? `${dateOf(day)}T01:00Z` : dateOf(day)
+}
+
 export function instantOf(day: number, minutes: number): Date {
   return new Date(first + day * 86_400_000 + minutes * 60_000)
 }
@@ -53,23 +62,29 @@ export function instantOf(day: number, minutes: number): Date {
  * An image-backed server and a volume-backed one with a data volume, each with a daily schedule; a schedule whose selector
  * matches one of each kind and one that never ran, which are stopped for their images; and a server that a person restored
  * from one of our images and made an image of.
+ *
+ * @param twice - One of the servers that are stopped has a schedule of another cadence too, of which the same goes.
  */
-export async function setStage(): Promise<Stage> {
+export async function setStage(twice = false): Promise<Stage> {
   const heard: { witness?: Witness } = {}
   const world = await startWorld({ now: instantOf(-1, 0), snapshotSeconds, onRequest: (request) => heard.witness?.hear(request) })
   const { openstack, project } = world
   const partner = openstack.addProject('partner').id
   const scheduled: Scheduled[] = [
-    { server: openstack.addServer(project, { name: 'web-1' }), schedule: 'web', stopped: false },
-    { server: openstack.addServer(project, { name: 'db-1', volumeBacked: true, dataVolumes: 1 }), schedule: 'database', stopped: false },
-    { server: openstack.addServer(project, { name: 'app-1', metadata }), schedule: 'stopped', stopped: true },
-    { server: openstack.addServer(project, { name: 'store-1', metadata, volumeBacked: true }), schedule: 'stopped', stopped: true },
-    { server: openstack.addServer(project, { name: 'old-1', metadata, status: 'SHUTOFF', dataVolumes: 1 }), schedule: 'stopped', stopped: true },
+    { server: openstack.addServer(project, { name: 'web-1' }), schedule: 'daily/web', stopped: false, shared: false },
+    { server: openstack.addServer(project, { name: 'db-1', volumeBacked: true, dataVolumes: 1 }), schedule: 'daily/database', stopped: false, shared: false },
+    { server: openstack.addServer(project, { name: 'app-1', metadata }), schedule: 'daily/stopped', stopped: true, shared: true },
+    { server: openstack.addServer(project, { name: 'store-1', metadata, volumeBacked: true }), schedule: 'daily/stopped', stopped: true, shared: true },
+    { server: openstack.addServer(project, { name: 'old-1', metadata, status: 'SHUTOFF', dataVolumes: 1 }), schedule: 'daily/stopped', stopped: true, shared: true },
   ]
   const [web, db, , store] = scheduled.map(({ server }) => server)
   openstack.setVolume(store!.volumeIds[0]!, { metadata: slow })
   const items = [{ schedule: 'web', server: web!.id }, { schedule: 'database', server: 'db-1' }, { schedule: 'stopped', selector: { metadata }, consistency: 'stopped', shareWith: [partner] }]
   for (const item of items) await world.putSchedule({ cadence: 'daily', retention, spread: 0, ...item })
+  if (twice) {
+    scheduled.push({ server: store!, schedule: 'custom/again', stopped: true, shared: false })
+    await world.putSchedule({ cadence: 'custom', schedule: 'again', cron: '0 1 * * *', server: store!.id, retention, spread: 0, consistency: 'stopped' })
+  }
 
   // Every mark that one of our images can have, its seal included: Nova hands them all on.
   const marks = { 'org.openstack__1__created_by': 'scheduled_images_service', 'scheduled_images__schedule': 'daily/database', 'scheduled_images__period': '2026-11-01', 'scheduled_images__run': 'run-0' }
@@ -81,7 +96,8 @@ export async function setStage(): Promise<Stage> {
   world.setClock(instantOf(-1, 10))
   const treasured = openstack.images().filter(({ id }) => id === mine || id === ours.id)
   heard.witness = new Witness(openstack, scheduled)
-  return { world, scheduled, partner, witness: heard.witness, treasured, days: 0 }
+  const functions: FunctionName[] = twice ? ['snapshotDaily', 'snapshotCustom', 'prune'] : ['snapshotDaily', 'prune']
+  return { world, scheduled, partner, functions, witness: heard.witness, treasured, days: 0 }
 }
 
 const slow = { lab_delay: String(volumeSnapshotSeconds) }
@@ -104,5 +120,7 @@ export function spoil({ world: { openstack }, scheduled }: Stage, weather: Weath
     }
     case 'glance is down':
       return openstack.stop('glance')
+    case 'servers do not start':
+      return openstack.fault({ service: 'compute', method: 'POST', body: /os-start/, then: { status: 409, body: { conflictingRequest: { code: 409, message: 'Instance is locked' } } } })
   }
 }
