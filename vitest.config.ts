@@ -5,5 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 20_000,
     restoreMocks: true,
+    // Half of two cores would be one.
+    maxWorkers: '100%',
   },
 })

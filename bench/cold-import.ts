@@ -2,7 +2,7 @@
  * Measures what a cold start spends on importing a packaged function: each import in a process of its own, the functions
  * and an empty module in turn, so that whatever else the machine does falls on all of them alike.
  *
- *     npm run package && npm run bench [ROUNDS]
+ *     npm run package && node bench/cold-import.ts [ROUNDS]
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -156,7 +156,7 @@ const attributes = {
   retention: [between(1, 65_535).optional(), 'a whole number from 1 to 65535'],
   keep: [keepSchema.optional(), 'a map of last, daily, weekly, monthly, yearly (0 to 65535) and within (a duration), of which at least one keeps something'],
   dayOfWeek: [word.pipe(z.enum(daysOfWeek)).optional(), `one of ${list(daysOfWeek, 'or')}`],
-  dayOfMonth: [between(1, 31).default(1), 'a whole number from 1 to 31; a shorter month runs on its last day'],
+  dayOfMonth: [between(1, 31).default(1), 'a whole number from 1 to 31 (a shorter month runs on its last day)'],
   month: [between(1, 12).default(1), 'a whole number from 1 to 12'],
   cron: [text.max(255).refine(isCron).optional(), 'five cron fields (minute, hour, day of month, month, day of week) of a time that comes, such as "1 6-18/2 * * *"'],
   at: [

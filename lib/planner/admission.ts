@@ -44,7 +44,7 @@ export interface Admission<Each extends Applicant> {
  * Nova checks whether a server is busy before it makes the image, and marks it busy afterwards: of two requests at once one
  * leaves an image that stays queued for ever.
  *
- * A server that is not to run during its image waits until it runs again after another one: whoever stopped it for that will start it.
+ * A server that is not to run during its image waits for every other image of it: whoever stopped it for that will start it.
  *
  * @param servers - The listing: which host each server is on. Nova shows a project a name of the host that means nothing
  *   elsewhere, and none for a server that is on no host.
@@ -55,9 +55,10 @@ export function admit<Each extends Applicant>(applicants: readonly Each[], under
   for (const server of underway.making) occupy(servers.get(server)?.host)
   let taken = underway.making.length
   const making = new Set(underway.making)
+  const stoppedForOthers = new Set(underway.stopped)
   const reasonToWait = ({ server: { id, host }, stopped }: Applicant): string | undefined => {
     if (making.has(id)) return 'another image of this server is being made'
-    if (stopped && underway.stopped.includes(id)) return 'the server was stopped for another image, and has not been seen running again'
+    if (stopped && stoppedForOthers.has(id)) return 'the server was stopped for another image, and has not been seen running again'
     if (taken >= limits.maxInFlight) return `as many images of this cloud are being made as max_in_flight allows (${limits.maxInFlight})`
     const onHost = host === undefined ? 0 : (perHost.get(host) ?? 0)
     if (onHost >= limits.maxInFlightPerHost) return `as many images of servers on its compute host are being made as max_in_flight_per_host allows (${limits.maxInFlightPerHost})`

@@ -223,53 +223,66 @@ function readOffset({ format }: Zone, instantMs: number): number {
   return Date.UTC(year!, month! - 1, day, hour, minute, second) - instantMs
 }
 
-/** A Cron without a callback never schedules anything; it is the pattern and its arithmetic. */
-interface KnownCron {
-  readonly cron: Cron
-  /** What came of each reference: the servers of one schedule ask for the same instants, and each costs croner 0.1 ms. */
-  readonly before: Map<number, Scheduled>
-  readonly after: Map<number, Scheduled>
+/** Two instants of a cron, and none between them. */
+interface Gap {
+  readonly from: Scheduled
+  readonly to: Scheduled
 }
 
-const crons = new Map<string, KnownCron>()
+/** A Cron without a callback never schedules anything; it is the pattern and its arithmetic. */
+const crons = new Map<string, Cron>()
 /** A Cron takes 80 kB. */
 const mostCrons = 200
-const mostReferences = 2000
+
+/** What has been asked for: each question costs croner 0.1 ms, and the servers and ticks of one cron ask for the same. */
+const gaps = new Map<string, Gap[]>()
+const mostPatterns = 1000
+const mostGaps = 300
 
 function cronBefore(timing: Timing, referenceMs: number): Scheduled {
-  const { cron, before } = cronOf(timing)
-  return remembered(before, referenceMs, (reference) => cron.previousRuns(1, reference)[0] ?? never(timing, 'before', reference))
+  const known = gapsOf(timing)
+  const gap = known.findLast(({ from, to }) => from.instantMs < referenceMs && referenceMs <= to.instantMs)
+  if (gap) return gap.from
+  const from = scheduledAt(cronOf(timing).previousRuns(1, new Date(referenceMs))[0] ?? never(timing, 'before', referenceMs))
+  const to = known.findLast((later) => later.from.instantMs === referenceMs)?.from ?? firstAfter(timing, from.instantMs)
+  if (known.length >= mostGaps) known.length = 0
+  known.push({ from, to })
+  return from
 }
 
 function cronAfter(timing: Timing, referenceMs: number): Scheduled {
-  const { cron, after } = cronOf(timing)
-  return remembered(after, referenceMs, (reference) => cron.nextRun(reference) ?? never(timing, 'after', reference))
+  const gap = gapsOf(timing).findLast(({ from, to }) => from.instantMs <= referenceMs && referenceMs < to.instantMs)
+  return gap ? gap.to : firstAfter(timing, referenceMs)
 }
 
-function never({ cron }: Timing, side: 'before' | 'after', reference: Date): never {
-  throw new RangeError(`The cron "${cron}" has no instant ${side} ${reference.toISOString()}.`)
+function firstAfter(timing: Timing, referenceMs: number): Scheduled {
+  return scheduledAt(cronOf(timing).nextRun(new Date(referenceMs)) ?? never(timing, 'after', referenceMs))
 }
 
-function cronOf({ cron, timeZone }: Timing): KnownCron {
+function scheduledAt(instant: Date): Scheduled {
+  return { period: `${instant.toISOString().slice(0, 16)}Z`, instantMs: instant.getTime() }
+}
+
+function never({ cron }: Timing, side: 'before' | 'after', referenceMs: number): never {
+  throw new RangeError(`The cron "${cron}" has no instant ${side} ${new Date(referenceMs).toISOString()}.`)
+}
+
+function cronOf(timing: Timing): Cron {
+  return kept(crons, mostCrons, timing, () => new Cron(timing.cron!, { mode: '5-part', timezone: timing.timeZone }))
+}
+
+function gapsOf(timing: Timing): Gap[] {
+  return kept(gaps, mostPatterns, timing, () => [])
+}
+
+function kept<Value>(values: Map<string, Value>, most: number, { cron, timeZone }: Timing, make: () => Value): Value {
   const key = `${cron} ${timeZone}`
-  let known = crons.get(key)
-  if (known === undefined) {
-    if (crons.size >= mostCrons) crons.clear()
-    known = { cron: new Cron(cron!, { mode: '5-part', timezone: timeZone }), before: new Map(), after: new Map() }
-    crons.set(key, known)
+  let value = values.get(key)
+  if (value === undefined) {
+    if (values.size >= most) values.clear()
+    values.set(key, (value = make()))
   }
-  return known
-}
-
-function remembered(answers: Map<number, Scheduled>, referenceMs: number, ask: (reference: Date) => Date): Scheduled {
-  let scheduled = answers.get(referenceMs)
-  if (scheduled === undefined) {
-    const instant = ask(new Date(referenceMs))
-    scheduled = { period: `${instant.toISOString().slice(0, 16)}Z`, instantMs: instant.getTime() }
-    if (answers.size >= mostReferences) answers.clear()
-    answers.set(referenceMs, scheduled)
-  }
-  return scheduled
+  return value
 }
 
 /** FNV-1a over the UTF-16 code units: small, stable, and even enough to spread servers over an hour. */

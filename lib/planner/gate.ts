@@ -249,7 +249,10 @@ function mappedSnapshots(images: readonly Image[]): Map<string, string[]> {
   const users = new Map<string, string[]>()
   for (const { id, properties } of images) {
     for (const snapshot of new Set((devicesOf(properties['block_device_mapping']) ?? []).map(({ snapshot_id }) => snapshot_id))) {
-      if (snapshot) users.set(snapshot, [...(users.get(snapshot) ?? []), id])
+      if (!snapshot) continue
+      const known = users.get(snapshot)
+      if (known) known.push(id)
+      else users.set(snapshot, [id])
     }
   }
   return users

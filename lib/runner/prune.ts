@@ -184,7 +184,10 @@ function itemsOf(parsed: readonly ParsedSchedule[]): ReadonlyMap<string, Schedul
 
 /** Starts servers again whose own invocation did not see them running; a person is told of those that will not start. */
 async function restartAll({ restarts, runs, parsed }: Work, cloud: Cloud, { tick, ports, summary }: Invocation): Promise<void> {
-  if (ports.dryRun) return
+  if (ports.dryRun) {
+    for (const { cloud: name, server, serverName, schedule } of restarts) ports.log.warn(`dry run: would start server "${serverName}" again`, { cloud: name, server, schedule })
+    return
+  }
   const items = itemsOf(parsed)
   const limit = pLimit(concurrentRuns)
   await Promise.all(

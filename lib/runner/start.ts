@@ -79,18 +79,24 @@ export interface Startable {
   readonly lastGood: Date | undefined
 }
 
+/** Whether a server is not to run while its image is made. */
+export function stops({ item, refusal }: Pick<Startable, 'item' | 'refusal'>): boolean {
+  return item.schedule.consistency === 'stopped' && !refusal
+}
+
 /**
  * Claims one run, and asks for its image.
  *
  * @param cloud - Undefined when it could not be entered; then `refusal` says why.
  */
-export async function start(cloud: Cloud | undefined, { item, decision, server, refusal }: Startable, invocation: Invocation): Promise<void> {
+export async function start(cloud: Cloud | undefined, startable: Startable, invocation: Invocation): Promise<void> {
+  const { item, decision, server, refusal } = startable
   const { tick, ports, summary } = invocation
   const { schedule } = item
   const { period } = decision.turn
   const fields = { cloud: schedule.cloud, server: server.id, serverName: server.name, schedule: schedule.key, period }
-  const stops = schedule.consistency === 'stopped' && !refusal
-  if (tick.timeLeftMs() < (stops ? stopReserveMs : reserveMs)) {
+  const mustStop = stops(startable)
+  if (tick.timeLeftMs() < (mustStop ? stopReserveMs : reserveMs)) {
     summary.waiting += 1
     item.change.next = decision.turn.startsAt.toISOString()
     ports.log.info('waiting: too little time is left in this invocation', fields)
@@ -109,7 +115,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   }
   if (ports.dryRun) {
     summary.planned += 1
-    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}${stops && server.status === 'ACTIVE' ? ', with the server stopped' : ''}`, fields)
+    ports.log.info(refusal ? `dry run: would not start: ${refusal.message}` : `dry run: would start ${claimed.imageName}${mustStop && server.status === 'ACTIVE' ? ', with the server stopped' : ''}`, fields)
     return
   }
   await recordMissed(item, decision, invocation)
@@ -122,7 +128,7 @@ export async function start(cloud: Cloud | undefined, { item, decision, server, 
   item.change.lastRun = { time: at.toISOString(), period, server: server.id }
   if (refusal || !cloud) return recordFailure(claimed, refusal!, item, invocation)
 
-  if (stops) await askWhileStopped(cloud, claimed, item, invocation)
+  if (mustStop) await askWhileStopped(cloud, claimed, item, invocation)
   else await ask(cloud, claimed, item, invocation)
 }
 

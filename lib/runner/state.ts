@@ -12,7 +12,7 @@ export async function writeState(
   change: StateChange,
   ports: Pick<Ports, 'schedules' | 'log' | 'dryRun'>,
 ): Promise<boolean> {
-  const changed = Object.entries(change).filter(([field, value]) => !same(schedule.state[field as keyof ScheduleState], value))
+  const changed = changesOf(schedule.state, change)
   if (changed.length === 0 || ports.dryRun) return true
   try {
     await ports.schedules.writeState(schedule, Object.fromEntries(changed))
@@ -23,8 +23,17 @@ export async function writeState(
   }
 }
 
+/** Whether {@link writeState} has anything to write. */
+export function isChanged({ schedule, change }: { readonly schedule: Pick<Schedule, 'state'>; readonly change: StateChange }): boolean {
+  return changesOf(schedule.state, change).length > 0
+}
+
+function changesOf(state: ScheduleState, change: StateChange): [field: string, value: unknown][] {
+  return Object.entries(change).filter(([field, value]) => !same(state[field as keyof ScheduleState], value))
+}
+
 function same(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }
 
 /** When a schedule began to count; an instant that has not come yet by the clock was written while a clock was wrong. */

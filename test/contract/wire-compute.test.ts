@@ -382,8 +382,13 @@ describe.skipIf(!cloud.knobs)('snapshots that fail', () => {
   test('case 34: an upload that breaks is tried again, so queued may follow saving', async () => {
     await withMetadata({ lab_fail: 'upload', lab_upload: '2' }, async () => {
       const states = await progress(await cloud.snapshot(server, 'break'))
-      // Three attempts; a busy machine may miss one of the two short returns to queued.
-      expect(states.slice(0, 4)).toEqual(['queued', 'saving', 'queued', 'saving'])
+      // Three attempts, of which a busy machine may miss what is short.
+      const attempts = ['queued', 'saving', 'queued', 'saving', 'queued', 'saving', 'gone']
+      if (cloud.simulator) expect(states.slice(0, 4)).toEqual(attempts.slice(0, 4))
+      let seen = 0
+      for (const state of attempts) if (state === states[seen]) seen += 1
+      expect(states.slice(seen)).toEqual([])
+      expect(states).toContain('saving')
       expect(states.at(-1)).toBe('gone')
       await cloud.untilServer(server, 'ACTIVE')
     })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { Command } from './commands.ts'
 import { histories } from './history.ts'
 
-const { HISTORIES = '12', HISTORY_SEED, HISTORY_PATH, HISTORY_REPLAY, HISTORY_SHRINK } = process.env
+const { HISTORIES = '8', HISTORY_SEED, HISTORY_PATH, HISTORY_REPLAY, HISTORY_SHRINK } = process.env
 
 test('whatever happens to a cloud, no law is broken', async () => {
   const judged: Record<string, number> = {}

@@ -67,7 +67,7 @@ test.each<[field: string, item: Record<string, unknown>, sentence: string]>([
   ['dayOfWeek', { cadence: 'weekly', dayOfWeek: 'satrday' }, 'dayOfWeek must be one of sunday, monday, tuesday, wednesday, thursday, friday or saturday, not "satrday". Did you mean "saturday"?'],
   ['dayOfWeek', { dayOfWeek: 'monday' }, 'dayOfWeek belongs to weekly; remove it, or use the cadence weekly.'],
   ['dayOfMonth', { dayOfMonth: 1 }, 'dayOfMonth belongs to monthly and yearly; remove it, or use the cadence monthly or yearly.'],
-  ['dayOfMonth', { cadence: 'monthly', dayOfMonth: 32 }, 'dayOfMonth must be a whole number from 1 to 31; a shorter month runs on its last day, not 32.'],
+  ['dayOfMonth', { cadence: 'monthly', dayOfMonth: 32 }, 'dayOfMonth must be a whole number from 1 to 31 (a shorter month runs on its last day), not 32.'],
   ['month', { cadence: 'yearly', month: 'May' }, 'month must be a whole number from 1 to 12, not "May".'],
   ['cron', { cadence: 'custom' }, 'cron is required for custom: five cron fields (minute, hour, day of month, month, day of week) of a time that comes, such as "1 6-18/2 * * *".'],
   ['cron', { cron: '0 1 * * *' }, 'cron belongs to custom; remove it, or use the cadence custom.'],

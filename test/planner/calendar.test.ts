@@ -1,5 +1,6 @@
+import { Cron } from 'croner'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { instantOf, latestTurn, localDate, nextTurn, spreadOf, turnBefore, type Timing, type Turn } from '../../lib/planner/calendar.ts'
 import { id, schedule } from '../support/builders.ts'
 
@@ -136,6 +137,21 @@ test('the instants of dates do not depend on which is asked for first', () => {
   }
 })
 
+test('the servers and the ticks of one cron cost croner a question or two for each gap between its instants', () => {
+  const timing = schedule({ cadence: 'custom', cron: '17 */6 * * *', timeZone: 'Europe/Stockholm' })
+  const questions = [vi.spyOn(Cron.prototype, 'previousRuns'), vi.spyOn(Cron.prototype, 'nextRun')]
+  for (let minute = 0; minute < 1440; minute += 15) {
+    const now = new Date(Date.parse('2026-11-21T00:00:00Z') + minute * minuteMs)
+    for (let share = 0; share < 60; share += 1) {
+      const { startsAt } = latestTurn(timing, share, now)
+      turnBefore(timing, share, startsAt)
+      expect(nextTurn(timing, share, startsAt)).toEqual(nextTurn(timing, share, now))
+    }
+  }
+  // Of seven gaps, two were come upon from the one after them, and so it was known where they end.
+  expect(questions.map(({ mock }) => mock.calls.length)).toEqual([7, 5])
+})
+
 test('a zone that is changed on a live schedule keeps the name of the date, which has no second turn', () => {
   const now = new Date('2026-11-21T12:00:00Z')
   const stockholm = schedule({ timeZone: 'Europe/Stockholm' })
@@ -267,6 +283,21 @@ test('on the days of a change a local time is found where a search of all minute
       expect(instantOf(timeZone, date, at)).toEqual(new Date(firstMinute(timeZone, `${date} ${timeText(at)}`)))
     }),
     { numRuns: 40 },
+  )
+})
+
+test('a cron answers as croner does, in whatever order it is asked', () => {
+  const anyCron = anyTiming.map((timing) => ({ ...timing, cadence: 'custom' }) as const)
+  fc.assert(
+    fc.property(anyCron, anyInstant, fc.array(fc.integer({ min: 0, max: 4 * 24 * 60 }), { minLength: 5, maxLength: 40 }), (timing, from, minutes) => {
+      const croner = new Cron(timing.cron!, { mode: '5-part', timezone: timing.timeZone })
+      for (const minute of minutes) {
+        const now = new Date(Math.floor(from.getTime() / minuteMs + minute) * minuteMs)
+        expect(turnBefore(timing, 0, now).startsAt).toEqual(croner.previousRuns(1, now)[0])
+        expect(nextTurn(timing, 0, now).startsAt).toEqual(croner.nextRun(now))
+      }
+    }),
+    { numRuns: 60 },
   )
 })
 

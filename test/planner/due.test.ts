@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Run } from '../../lib/model/run.ts'
 import { spreadOf } from '../../lib/planner/calendar.ts'
-import { decideDue, isSelectorDue, retryAt, turnsAt, type Decision } from '../../lib/planner/due.ts'
+import { busySince, decideDue, isSelectorDue, retryAt, turnsAt, type Decision } from '../../lib/planner/due.ts'
 import { id, run, schedule, web1 } from '../support/builders.ts'
 
 const today = new Date('2026-11-21T01:00:00Z')
@@ -83,6 +83,8 @@ test.each<[sentence: string, code: Parameters<typeof retryAt>[1], minutes: reado
   ['so does a used-up quota', 'QUOTA_IMAGES', [59, 59, 59, 59, 59, 59]],
   ['so does that of volume snapshots', 'QUOTA_VOLUME_SNAPSHOTS', [59, 59, 59, 59, 59, 59]],
   ['so does a locked server', 'SERVER_LOCKED', [59, 59, 59, 59, 59, 59]],
+  ['so does one that cannot be quiesced', 'QUIESCE_NOT_REQUIRED', [59, 59, 59, 59, 59, 59]],
+  ['so does a used-up quota of volume snapshots', 'QUOTA_VOLUME_SNAPSHOTS', [59, 59, 59, 59, 59, 59]],
   ['so does one that cannot be quiesced for certain', 'QUIESCE_NOT_REQUIRED', [59, 59, 59, 59, 59, 59]],
   ['one that did not stop is as any failure', 'SERVER_NOT_STOPPED', [14, 29, 59, 119, 239, 239]],
   ['a server that does not exist is looked for every 4 hours', 'SERVER_NOT_FOUND', [239, 239, 239, 239, 239, 239]],
@@ -106,4 +108,15 @@ test.each<[sentence: string, next: string | undefined, now: string, due: boolean
   ['not for an attempt that was written while a clock was wrong', '2026-11-28T01:00:00.000Z', '2026-11-21T09:00:00Z', false, '2026-12-21T08:00:00.000Z'],
 ])('a selector is looked at %s', (_sentence, next, now, due, tried) => {
   expect(isSelectorDue(fleet(next, tried), new Date(now))).toBe(due)
+})
+
+test('a server is busy since the first attempt that found it so, without a break', () => {
+  const failed = (code: 'SERVER_BUSY' | 'SERVER_STUCK' | 'IMAGE_GONE', since?: Date) => run({ status: 'failed', startedAt: today, problem: { code, message: '' }, ...(since && { busySince: since }) })
+  const earlier = new Date('2026-11-20T01:00:00Z')
+  expect(busySince(failed('SERVER_BUSY'))).toEqual(today)
+  expect(busySince(failed('SERVER_BUSY', earlier))).toEqual(earlier)
+  expect(busySince(failed('SERVER_STUCK', earlier))).toEqual(earlier)
+  expect(busySince(failed('IMAGE_GONE', earlier))).toBeUndefined()
+  expect(busySince(run({ status: 'failed' }))).toBeUndefined()
+  expect(busySince(undefined)).toBeUndefined()
 })

@@ -202,6 +202,15 @@ describe('a plan is refused that deletes', () => {
   })
 })
 
+test('a volume snapshot that an image without our marks names too stays', () => {
+  const doomed = backed(1, 101)
+  const given = evidence({ images: [doomed, ofDay(2), ofDay(3)], statuses: statuses([101, 'available']) })
+  const { plans } = deleting(doomed, { statuses: statuses([101, 'available']) }, [id(101)])
+  const copy = image({ id: id(60), properties: { [marks.createdBy]: '', ...mapping(id(101)) } })
+  expect(brokenLaws(plans, given, [copy])).toEqual([sentence(`shares the volume snapshot ${id(101)} with another image`)])
+  expect(brokenLaws(plans, given, [doomed, ofDay(2)])).toEqual([])
+})
+
 test('a volume snapshot that one image names twice is its own', () => {
   const twice = backed(1, 101, 101)
   expect(brokenLaws(deleting(twice, { statuses: statuses([101, 'available']) }, [id(101)]).plans, evidence({ images: [twice, ofDay(2), ofDay(3)], statuses: statuses([101, 'available']) }))).toEqual([])

@@ -85,6 +85,11 @@ test.each<[sentence: string, selector: Partial<Selector>, names: string[] | stri
   ['a name whole', { name: 'web' }, 'SELECTOR_EMPTY'],
   ['a name with its letter case', { name: 'web-*' }, ['web-1', 'web-22']],
   ['one character for each question mark', { name: 'web-?' }, ['web-1']],
+  ['a star that stands for nothing', { name: 'web-1*' }, ['web-1']],
+  ['no name that is shorter than the pattern', { name: 'web-1?' }, 'SELECTOR_EMPTY'],
+  ['no name that is longer than it', { name: 'web-2' }, 'SELECTOR_EMPTY'],
+  ['no name that only ends as it does', { name: 'eb-1' }, 'SELECTOR_EMPTY'],
+  ['what comes after a star again', { name: '*b-2*2' }, ['web-22']],
   ['an emoji is one character', { name: 'WEB-3 ?' }, ['WEB-3 🎉']],
   ['every server', { name: '*' }, ['web-1', 'web-22', 'db-1', 'WEB-3 🎉']],
   ['dots and brackets mean themselves', { name: 'web.1' }, 'SELECTOR_EMPTY'],
@@ -101,6 +106,16 @@ test('a cloud that shows no tags has a selector by them refused, and no other', 
   expect(matched({ tags: ['nightly'] }, old)).toBe('SELECTOR_UNUSABLE')
   expect(matched({ name: '*', exclude: { ...nothing, tags: ['eu'] } }, old)).toBe('SELECTOR_UNUSABLE')
   expect(matched({ name: 'db-*' }, old)).toEqual(['db-1'])
+})
+
+test('one old server among others has a selector by tags refused, and what cannot be used says what to do', () => {
+  const sentence = (selector: Partial<Selector>, maxServers: number, servers: readonly Server[]) => {
+    const found = matchServers({ ...nothing, exclude: nothing, ...selector }, maxServers, servers, 'east')
+    return 'code' in found ? found.message : ''
+  }
+  expect(sentence({ tags: ['nightly'] }, 9, [...fleet, server({ tags: undefined })])).toBe('Cloud "east" does not show the tags of its servers, so a selector cannot go by them. Use metadata or name.')
+  expect(sentence({ name: 'db' }, 9, fleet)).toBe('No server of the project of cloud "east" matches the selector; tags, metadata and names are compared exactly.')
+  expect(sentence({ name: '*' }, 3, fleet)).toBe('The selector matches 4 servers of cloud "east", more than maxServers allows (3), so no image is made. Narrow it, or raise "maxServers".')
 })
 
 test('as many servers as the limit are matched, and not one more', () => {
@@ -127,4 +142,15 @@ test.each<[sentence: string, attributes: Partial<Server>, consistency: Parameter
   ['quiesced is refused when nothing is known', {}, 'quiesced', undefined, 'QUIESCE_NOT_REQUIRED'],
 ])('%s', (_sentence, attributes, consistency, properties, code) => {
   expect(consistencyRefusal(server(attributes), consistency, properties)?.code).toBe(code)
+})
+
+test('a refusal says what is not consistent enough, and what to do', () => {
+  const sentence = (properties: Record<string, string> | undefined) => consistencyRefusal(server(), 'quiesced', properties)?.message
+  const fix = 'Rebuild it from an image that does, or set "consistency" to "live" or "stopped".'
+  expect(sentence(undefined)).toBe(`Server "web-1" cannot be quiesced for certain: the image that it was made from is gone. ${fix}`)
+  expect(sentence({})).toBe(`Server "web-1" cannot be quiesced for certain: the image that it was made from does not say hw_qemu_guest_agent=yes and os_require_quiesce=yes. ${fix}`)
+  expect(sentence({ hw_qemu_guest_agent: 'yes' })).toBe(`Server "web-1" cannot be quiesced for certain: the image that it was made from does not say os_require_quiesce=yes. ${fix}`)
+  expect(consistencyRefusal(server({ status: 'PAUSED' }), 'stopped', undefined)?.message).toBe(
+    'Server "web-1" is in state PAUSED, from which it cannot be stopped; consistency "stopped" needs it ACTIVE or SHUTOFF.',
+  )
 })

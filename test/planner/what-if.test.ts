@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { marks } from '../../lib/model/image.ts'
 import { keepLast } from '../../lib/model/keep.ts'
 import type { Evidence } from '../../lib/planner/gate.ts'
 import { whatIf } from '../../lib/planner/what-if.ts'
@@ -20,6 +21,11 @@ test('other rules would spare some, with their reasons', () => {
   expect(spared.map((image) => image.id)).toEqual([id(15)])
   expect(doomed.map(({ image }) => image.id)).toEqual([id(19), id(20)])
   expect(plans[0]!.keep[1]!.reason).toMatch(/^the newest of the week of 2026-11-09 \(weekly 2 of 2\)/)
+})
+
+test('other schedules keep their rules, and what they adopt', () => {
+  const world: Evidence = { ...evidence, images: [...images, sealed({ id: id(50), properties: { [marks.schedule]: 'daily/other' } })] }
+  expect(whatIf(world, 'daily/other', keepLast(1))).toMatchObject({ plans: [{ schedule: 'daily/other', keep: [{ image: { id: id(50) } }], remove: [] }], doomed: [], spared: [] })
 })
 
 test('the same rules change nothing, and a schedule that is not there has no plan', () => {

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { playCalmTick, playDay, type DayPlayed } from './day.ts'
 import type { Interposition } from './interposer.ts'
-import { invoke, type FunctionName } from './process.ts'
+import { invoke } from './process.ts'
 import { retention, setStage, type Stage, type Weather } from './stage.ts'
 
 /** What happens at the chosen call: the process dies before or after it, the answer is lost, or the connection breaks before it is sent. */
@@ -46,7 +46,7 @@ async function crash(stage: Stage, weather: Weather, mishap: Mishap, index: numb
   let calls = 0
   let call: string | undefined
   const played = await playDay(stage, weather, (repair) => async (tick, at, said) => {
-    for (const name of ['snapshotDaily', 'prune'] as const satisfies FunctionName[]) {
+    for (const name of stage.functions) {
       await live((death): Interposition => {
         let struck: unknown
         return {
@@ -64,6 +64,7 @@ async function crash(stage: Stage, weather: Weather, mishap: Mishap, index: numb
             if (answered !== struck) return Promise.resolve('deliver')
             return mishap === 'answer is lost' ? Promise.resolve('lose') : death.die()
           },
+          wait: () => (death.dead ? never() : Promise.resolve()),
         }
       }, (interposition) => invoke(name, world, at, interposition, said))
       // Glance is needed by the next function; whether a snapshot fails shows only after it.

@@ -1,6 +1,6 @@
 import { leaks } from '../support/secrecy.ts'
 import type { Interposition } from './interposer.ts'
-import { errorsOf, invoke, type FunctionName, type Said } from './process.ts'
+import { errorsOf, invoke, type Said } from './process.ts'
 import { brokenPromises } from './promises.ts'
 import { dateOf, instantOf, spoil, type Stage, type Weather } from './stage.ts'
 
@@ -36,24 +36,27 @@ export async function playDay(stage: Stage, weather: Weather, play: (repair: () 
   let broken: string[] = []
   for (let tick = 0; tick < mostTicks; tick += 1) {
     const at = instantOf(days, firstTick + tick * tickMinutes)
+    if (world.clock() > at) throw new Error(`the invocations of a tick took until ${world.clock().toISOString()}`)
     world.setClock(at)
     await playTick(tick, at, said)
     repair()
     if (tick + 1 < fewestTicks) continue
-    const unfinished = (await world.runs()).some((run) => 'inFlight' in run || (run['period'] === dateOf(days) && run['status'] !== 'good'))
-    if (!unfinished && (broken = await brokenPromises(stage)).length === 0) break
+    const unfinished = (await world.runs()).some((run) => 'inFlight' in run || (String(run['period']).startsWith(dateOf(days)) && run['status'] !== 'good'))
+    if (unfinished && tick + 1 < mostTicks) continue
+    broken = await brokenPromises(stage)
+    if (broken.length === 0) break
   }
   stage.days += 1
   const leaked = leaks({ log: said, events: world.aws.events.splice(0) }, world.secrets())
-  return { broken: [...broken, ...leaked], errors: errorsOf(said) }
+  return { broken: [...broken, ...stage.witness.takeFaults(), ...leaked], errors: errorsOf(said) }
 }
 
 const undisturbed: Interposition = { before: () => Promise.resolve('send'), after: () => Promise.resolve('deliver') }
 
 /** A tick as on most days: one function after the other, with nothing in between. */
-export function playCalmTick({ world }: Stage): PlayTick {
+export function playCalmTick({ world, functions }: Stage): PlayTick {
   return async (_tick, at, said) => {
-    for (const name of ['snapshotDaily', 'prune'] as const satisfies FunctionName[]) {
+    for (const name of functions) {
       await invoke(name, world, at, undisturbed, said).catch(() => {})
     }
   }

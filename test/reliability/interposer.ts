@@ -10,8 +10,10 @@ export interface Call {
 export interface Interposition {
   /** Before a call goes out. It goes out when this resolves; `reset` breaks it off instead, and a promise that never resolves holds it for ever. */
   before(call: Call): Promise<'send' | 'reset'>
-  /** When it has been answered, with the work done. `lose` loses the answer. */
+  /** When it has been answered, with the work done, or its connection has failed. `lose` loses the answer. */
   after(call: Call): Promise<'deliver' | 'lose'>
+  /** Before the process wakes up from waiting, by when its time has passed. A promise that never resolves lets it sleep for ever. */
+  wait?(ms: number): Promise<void>
 }
 
 /** What Node calls for each request; not part of its types. */
@@ -35,17 +37,19 @@ export class Interposer extends Agent {
       if ((await this.#interposition.before(call)) === 'reset') emit('error', connectionReset())
       else (Agent.prototype as unknown as RequestAdder).addRequest.call(this, request, options)
     }
-    const hear = async (answer: IncomingMessage): Promise<void> => {
+    let heard = false
+    const hear = async (event: string, args: unknown[]): Promise<void> => {
+      heard = true
       if ((await this.#interposition.after(call)) === 'deliver') {
-        emit('response', answer)
+        emit(event, ...args)
         return
       }
-      answer.destroy()
+      if (event === 'response') (args[0] as IncomingMessage).destroy()
       emit('error', connectionReset())
     }
     request.emit = ((event: string, ...args: unknown[]) => {
-      if (event !== 'response') return emit(event, ...args)
-      void hear(args[0] as IncomingMessage)
+      if (heard || (event !== 'response' && event !== 'error')) return emit(event, ...args)
+      void hear(event, args)
       return true
     }) as ClientRequest['emit']
     void send()

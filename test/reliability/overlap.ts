@@ -5,7 +5,7 @@ import type { Interposition } from './interposer.ts'
 import { invoke, type FunctionName, type Said } from './process.ts'
 import { retention, setStage, weathers, type Stage, type Weather } from './stage.ts'
 
-const names = fc.constantFrom<FunctionName>('snapshotDaily', 'prune')
+const names = fc.constantFrom<FunctionName>('snapshotDaily', 'snapshotCustom', 'prune')
 /** Which functions are invoked at once, at each of the first ticks of a day. */
 const crowds = fc.array(fc.array(names, { minLength: 2, maxLength: 4 }), { minLength: 3, maxLength: 3 })
 
@@ -37,7 +37,7 @@ export async function checkOverlaps(parameters: fc.Parameters<unknown>) {
 }
 
 async function calmStage(): Promise<Stage> {
-  const stage = await setStage()
+  const stage = await setStage(true)
   while (stage.days < retention) await playDay(stage, 'it is fair', () => playCalmTick(stage))
   return stage
 }
@@ -65,6 +65,7 @@ async function interleave(scheduler: fc.Scheduler, crowd: readonly FunctionName[
         seen.sent -= 1
         return choose(`${who} hears of ${call}`, 'deliver' as const)
       },
+      wait: (ms) => choose(`${who} has waited ${ms} ms`, undefined),
     }
     void invoke(name, world, at, interposition, said)
       .catch(() => {})

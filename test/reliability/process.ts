@@ -9,11 +9,14 @@ import { Interposer, type Interposition } from './interposer.ts'
 /** The functions that the timers invoke. */
 export const functions = {
   snapshotDaily: (serve: () => Service) => timer((service, tick) => service.snapshot('daily', tick), serve),
-  snapshotWeekly: (serve: () => Service) => timer((service, tick) => service.snapshot('weekly', tick), serve),
+  snapshotCustom: (serve: () => Service) => timer((service, tick) => service.snapshot('custom', tick), serve),
   prune: (serve: () => Service) => timer((service, tick) => service.prune(tick), serve),
 }
 
 export type FunctionName = keyof typeof functions
+
+/** How long an invocation may take; serverless.yml says so. */
+const mostMs: Readonly<Record<FunctionName, number>> = { snapshotDaily: 900_000, snapshotCustom: 900_000, prune: 300_000 }
 
 /** What processes logged. */
 export type Said = { readonly level: string; readonly message: string; readonly fields: LogFields | undefined }[]
@@ -37,11 +40,16 @@ export function invoke(name: FunctionName, world: World, at: Date, interposition
     env: world.env,
     clock: world.clock,
     newId: randomUUID,
-    sleep: () => Promise.resolve(),
+    sleep: async (ms) => {
+      const end = world.clock().getTime() + ms
+      await interposition.wait?.(ms)
+      if (world.clock().getTime() < end) world.setClock(new Date(end))
+    },
     agent: new Interposer(interposition),
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
     metrics: { count: () => {} },
   })
-  const context = { functionName: name, getRemainingTimeInMillis: () => 120_000 } as Context
+  const begun = world.clock().getTime()
+  const context = { functionName: name, getRemainingTimeInMillis: () => begun + mostMs[name] - world.clock().getTime() } as Context
   return Promise.resolve(functions[name](() => service)({ time: at.toISOString() }, context))
 }

@@ -1,5 +1,5 @@
-import type { ImageSeen, ServerSeen } from '../../demo/openstack/simulator.ts'
-import { dateOf, instantOf, retention, type Stage } from './stage.ts'
+import type { ImageSeen } from '../../demo/openstack/simulator.ts'
+import { instantOf, periodOf, retention, type Scheduled, type Stage } from './stage.ts'
 
 type Item = Readonly<Record<string, unknown>>
 
@@ -8,26 +8,34 @@ type Item = Readonly<Record<string, unknown>>
  *
  * @returns a sentence for each promise that is broken.
  */
-export async function brokenPromises({ world, servers, treasured, days }: Stage): Promise<string[]> {
+export async function brokenPromises(stage: Stage): Promise<string[]> {
+  const { world, scheduled, treasured, days } = stage
   const { openstack, project } = world
   const broken: string[] = []
   const images = openstack.images().filter(({ owner }) => owner === project.id)
+  const servers = openstack.servers()
   const runs = await world.runs()
-  const wanted = Array.from({ length: Math.min(days + 1, retention) }, (_, i) => dateOf(days - i)).toReversed()
+  const today = new Map<string, ImageSeen[]>()
 
-  for (const server of servers) {
+  for (const each of scheduled) {
+    const { server, schedule } = each
     const say = (what: string) => broken.push(`${server.name}: ${what}`)
-    const own = images.filter((image) => isOf(server, image) && !treasured.some(({ id }) => id === image.id))
+    const wanted = Array.from({ length: Math.min(days + 1, retention) }, (_, i) => periodOf(each, days - i)).toReversed()
+    const own = images.filter((image) => isOf(each, image) && !treasured.some(({ id }) => id === image.id))
     const periods = own.map(({ properties }) => properties['scheduled_images__period'])
     if (JSON.stringify(periods) !== JSON.stringify(wanted)) say(`has images of ${periods.join(', ')}, where ${wanted.join(', ')} were promised`)
-    for (const { id, status, properties, tags } of own) {
-      if (status !== 'active') say(`image ${id} is ${status}`)
-      if (properties['scheduled_images__image'] !== id || !tags.includes('scheduled-images')) say(`image ${id} is not sealed`)
-    }
-    const today = runs.filter((run) => run['server'] === server.id && run['period'] === dateOf(days))
+    for (const image of own) for (const fault of faultsOfImage(image, each, stage)) say(`image ${image.id} ${fault}`)
+    const theirs = runs.filter((run) => run['server'] === server.id && run['run'] === `${periodOf(each, days)}#${schedule}`)
     const newest = own.at(-1)
-    if (today.length !== 1 || today[0]!['status'] !== 'good' || today[0]!['image'] !== newest?.id) say(`the runs table says ${JSON.stringify(today)}, and the newest image is ${newest?.id}`)
-    for (const fault of faultsOfState(await stateOf(world, server), newest, days)) say(fault)
+    if (theirs.length !== 1 || theirs[0]!['status'] !== 'good' || theirs[0]!['image'] !== newest?.id) say(`the runs table says ${JSON.stringify(theirs)}, and the newest image is ${newest?.id}`)
+    if (newest) today.set(schedule, [...(today.get(schedule) ?? []), newest])
+    const now = servers.find(({ id }) => id === server.id)
+    if (now?.status !== server.status || now.taskState !== null) say(`was ${server.status}, and is ${now?.status} ${now?.taskState}`)
+  }
+  for (const schedule of new Set(scheduled.map((each) => each.schedule))) {
+    const [cadence, name] = schedule.split('/') as [string, string]
+    const state = ((await world.getSchedule(cadence, name))?.['state'] ?? {}) as Item
+    for (const fault of faultsOfState(state, today.get(schedule) ?? [], days, periodOf({ schedule }, days))) broken.push(`${schedule}: ${fault}`)
   }
 
   for (const image of treasured) {
@@ -39,26 +47,33 @@ export async function brokenPromises({ world, servers, treasured, days }: Stage)
   return broken
 }
 
-function isOf(server: ServerSeen, { properties }: ImageSeen): boolean {
-  return properties['instance_uuid'] === server.id && 'scheduled_images__run' in properties
+function isOf({ server, schedule }: Scheduled, { properties }: ImageSeen): boolean {
+  return properties['instance_uuid'] === server.id && properties['scheduled_images__schedule'] === schedule
 }
 
-async function stateOf(world: Stage['world'], server: ServerSeen): Promise<Item> {
-  const schedule = { 'web-1': server.id, 'db-1': 'database', 'old-1': 'old' }[server.name]!
-  return ((await world.getSchedule('daily', schedule))?.['state'] ?? {}) as Item
+function faultsOfImage({ id, status, properties, tags, visibility, members }: ImageSeen, { shared: isShared }: Scheduled, { partner }: Stage): string[] {
+  const shared = [visibility, ...Object.keys(members)].join(' ')
+  const promised = isShared ? `shared ${partner}` : 'private'
+  return [
+    ...(status === 'active' ? [] : [`is ${status}`]),
+    ...(properties['scheduled_images__image'] === id && tags.includes('scheduled-images') ? [] : ['is not sealed']),
+    ...(shared === promised ? [] : [`is ${shared}, where ${promised} was promised`]),
+  ]
 }
 
-/** `state` tells the truth: the newest good image, when the next one comes, and no problem. */
-function faultsOfState(state: Item, newest: ImageSeen | undefined, day: number): string[] {
+/** `state` tells the truth: a good image of the day, when the next one comes, and no problem. */
+function faultsOfState(state: Item, today: readonly ImageSeen[], day: number, period: string): string[] {
+  const lastGood = state['lastGood'] as Item | undefined
+  const image = today.find(({ id }) => id === lastGood?.['image']) ?? today[0]
   const truth = {
-    lastGood: { time: newest?.createdAt.toISOString(), period: dateOf(day), image: newest?.id },
+    lastGood: { time: image?.createdAt.toISOString(), period, image: image?.id },
     next: instantOf(day + 1, 60).toISOString(),
     problem: undefined,
   }
-  const said = { lastGood: state['lastGood'], next: state['next'], problem: state['problem'] }
+  const said = { lastGood, next: state['next'], problem: state['problem'] }
   const faults = Object.entries(truth).flatMap(([field, value]) => (same(said[field as keyof typeof said], value) ? [] : [`state.${field} says ${JSON.stringify(said[field as keyof typeof said])}, and the truth is ${JSON.stringify(value)}`]))
   const lastRun = state['lastRun'] as Item | undefined
-  return lastRun?.['period'] === dateOf(day) ? faults : [...faults, `state.lastRun is of ${String(lastRun?.['period'])}`]
+  return lastRun?.['period'] === period ? faults : [...faults, `state.lastRun is of ${String(lastRun?.['period'])}`]
 }
 
 /** Whatever the order of a map's fields, which DynamoDB does not keep. */

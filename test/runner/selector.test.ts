@@ -68,9 +68,28 @@ test('servers that wait for a slot are not forgotten, however long it takes', as
   expect(await stateOf(world, 'fleet')).toMatchObject({ next: '2026-11-02T01:00:00.000Z' })
 })
 
+test('a server whose attempt failed keeps its place among those that wait for a slot', async () => {
+  const { world, service } = fixture
+  const name = '/scheduled-images/local/clouds/default'
+  world.aws.parameters.set(name, JSON.stringify({ ...(JSON.parse(world.aws.parameters.get(name)!) as object), max_in_flight: 1 }))
+  for (const server of ['web-1', 'web-2', 'web-3']) add(server)
+  await selected({ name: 'web-*' }, { retention: 1 })
+  await service.tickAt(day(1, '00:30:00'))
+  for (let minute = 0; minute < 180; minute += 15) await service.tickAt(new Date(Date.parse(day(1)) + minute * 60_000).toISOString())
+  const madeFor = (period: string) => world.openstack.images().filter(({ properties }) => properties['scheduled_images__period'] === period).map(({ properties }) => properties['instance_uuid']!)
+  const order = madeFor('2026-11-01')
+  const third = order[2]!
+  world.openstack.setServer(third, { taskState: 'rebooting' })
+  await service.snapshotAt('daily', day(2))
+  world.openstack.setServer(third, { taskState: null })
+  await service.pruneAt(day(2, '01:00:00'))
+  for (let minute = 15; minute < 180; minute += 15) await service.tickAt(new Date(Date.parse(day(2)) + minute * 60_000).toISOString())
+  expect(madeFor('2026-11-02')).toEqual(order)
+})
+
 test('spread is per server, and next tells of the first one', async () => {
   const { world, service } = fixture
-  for (let n = 0; n < 6; n += 1) add(`web-${n}`)
+  for (let n = 0; n < 6; n += 1) add(`web-${n}`, { host: `compute-${n}` })
   await selected({ name: 'web-?' }, { spread: 60 })
   await service.tickAt(day(1, '00:30:00'))
   const first = (await stateOf(world, 'fleet'))['next'] as string
@@ -91,11 +110,26 @@ test('a selector that matches nothing, or too many, says so, makes nothing and t
   await world.putSchedule({ cadence: 'daily', schedule: 'wide', selector: { name: '*' }, maxServers: 2, retention: 2, spread: 0 })
   await service.tickAt(day(1, '00:30:00'))
   for (const time of ['01:00:00', '01:15:00']) await service.tickAt(day(1, time))
-  expect(await stateOf(world, 'fleet')).toMatchObject({ problem: expect.stringMatching(/^No server of the project of cloud "default" matches the selector;/) as unknown, next: '2026-11-02T01:00:00.000Z' })
+  expect(await stateOf(world, 'fleet')).toMatchObject({ problem: expect.stringMatching(/^No server of the project of cloud "default" matches the selector;/) as unknown, next: '2026-11-01T02:15:00.000Z' })
   expect((await stateOf(world, 'wide'))['problem']).toBe('The selector matches 3 servers of cloud "default", more than maxServers allows (2), so no image is made. Narrow it, or raise "maxServers".')
   expect(world.openstack.images().filter(({ name }) => name?.startsWith('Daily'))).toEqual([])
   const told = world.aws.events.filter(({ type }) => type === 'Scheduled Image Failed').map(({ detail }) => (detail as { reason: { code: string } }).reason.code)
   expect(told.toSorted()).toEqual(['SELECTOR_EMPTY', 'SELECTOR_TOO_WIDE'])
+})
+
+test('a selector that could not be used is looked at every hour, so that one that is corrected still has its image of the day', async () => {
+  const { world, service } = fixture
+  const { id } = add('web-1')
+  await selected({ name: 'db-*' })
+  await service.tickAt(day(1, '00:30:00'))
+  for (const time of ['01:00:00', '02:00:00', '03:00:00', '04:00:00']) await service.tickAt(day(1, time))
+  const before = requestsOf('compute')
+  for (const time of ['04:15:00', '04:30:00', '04:45:00']) await service.tickAt(day(1, time))
+  expect(requestsOf('compute')).toBe(before)
+  await world.editSchedule('daily', 'fleet', { selector: { name: 'web-*' } })
+  for (const time of ['05:00:00', '05:15:00', '05:30:00']) await service.tickAt(day(1, time))
+  expect(imagesOf(world, id)).toMatchObject([{ properties: { scheduled_images__period: '2026-11-01' } }])
+  expect(await stateOf(world, 'fleet')).not.toHaveProperty('problem')
 })
 
 test('a server in two schedules of one cadence gets an image of each, and a warning', async () => {

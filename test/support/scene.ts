@@ -17,9 +17,9 @@ export async function stateOf(world: World, schedule: string, cadence = 'daily')
   return (item?.['state'] ?? {}) as Record<string, unknown>
 }
 
-/** Adds a server, and a daily schedule of it at 01:00 that keeps 3, but for what is given. */
+/** Adds a server on a host of its own, and a daily schedule of it at 01:00 that keeps 3, but for what is given. */
 export async function scheduled(world: World, name: string, server: Partial<Parameters<World['openstack']['addServer']>[1]> = {}, item: Record<string, unknown> = {}) {
-  const added = world.openstack.addServer(world.project, { name, ...server })
+  const added = world.openstack.addServer(world.project, { name, host: name, ...server })
   await world.putSchedule({ cadence: 'daily', schedule: name, server: added.id, retention: 3, spread: 0, ...item })
   return added
 }
