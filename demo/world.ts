@@ -1,5 +1,5 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { DeleteCommand, DynamoDBDocumentClient, GetCommand, PutCommand, ScanCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb'
+import { DeleteCommand, DynamoDBDocumentClient, GetCommand, paginateScan, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb'
 import { startAws, type LocalAws } from './aws/services.ts'
 import { createTables } from './aws/tables.ts'
 import { startOpenStack, type OpenStackSimulator, type OpenStackSimulatorOptions, type Project } from './openstack/simulator.ts'
@@ -59,7 +59,11 @@ export async function startWorld(options: { now: Date | string; quotas?: Quotas 
   await createTables(client, { schedules: 'schedules', runs: 'runs' })
   const dynamodb = DynamoDBDocumentClient.from(client)
 
-  const everything = async (table: string) => (await dynamodb.send(new ScanCommand({ TableName: table }))).Items ?? []
+  const everything = async (table: string) => {
+    const items: Record<string, unknown>[] = []
+    for await (const page of paginateScan({ client: dynamodb }, { TableName: table })) items.push(...(page.Items ?? []))
+    return items
+  }
   return {
     openstack,
     aws,
