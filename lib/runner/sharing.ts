@@ -21,18 +21,22 @@ export async function shareImages(schedules: readonly Schedule[], { cloud, image
   for (const image of images.values()) {
     const scheduled = scheduledImage(image, cloud.project)
     const schedule = scheduled && byKey.get(scheduled.schedule)
-    const plan = schedule && planSharing(image, schedule.shareWith)
-    if (!plan) continue
+    const planned = schedule && planSharing(image, schedule.shareWith)
+    if (!planned) continue
     if (tick.timeLeftMs() < reserveMs) return false
     const fields = { cloud: schedule.cloud, server: scheduled.server, schedule: schedule.key, image: image.id }
     const backed = volumeSnapshots(image).kind === 'snapshots'
     if (!goodness(image, backed ? await statuses() : undefined).good) continue
     if (ports.dryRun) {
-      ports.log.info(`dry run: would share ${image.name}${sentence(plan)}`, fields)
+      ports.log.info(`dry run: would share ${image.name}${sentence(planned)}`, fields)
       continue
     }
     try {
-      await share(image, plan, cloud)
+      // Looked at again: people may have taken it since it was listed, and another invocation may have shared it.
+      const now = await cloud.image.getImage(image.id)
+      const plan = now && scheduledImage(now, cloud.project) && planSharing(now, schedule.shareWith)
+      if (!plan) continue
+      await share(now, plan, cloud)
       ports.log.info(`shared ${image.name}${sentence(plan)}`, fields)
       if (backed && plan.add.length > 0) ports.log.warn('the members see this image but cannot start servers from it: its data is in volume snapshots, which OpenStack does not share', fields)
     } catch (error) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { connect } from '../contract/api.ts'
+import { connect, type Api } from '../contract/api.ts'
 import type { CloudEntry } from '../contract/harness.ts'
 import { useWorld } from '../support/fixture.ts'
 import { day, enable, imagesOf, runDays, scheduled } from '../support/scene.ts'
@@ -107,7 +107,11 @@ test.each([
   expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
 })
 
-test('a tag that a person adds just before an image is shared stays', async () => {
+test.each<[what: string, change: (api: Api, image: string) => Promise<unknown>, shared: boolean]>([
+  ['adds a tag to is shared, and keeps the tag', (api, image) => api.request('image', 'PUT', `/v2/images/${image}/tags/mine`), true],
+  ['takes the mark from is not shared', (api, image) => api.patch(image, [{ op: 'remove', path: '/org.openstack__1__created_by' }]), false],
+  ['makes public is not shared', (api, image) => api.patch(image, [{ op: 'replace', path: '/visibility', value: 'community' }]), false],
+])('an image that a person, just after it was listed, %s', async (_what, change, shared) => {
   const { world, service } = fixture
   const beta = world.openstack.addProject('beta').id
   const { id } = await scheduled(world, 'web-1')
@@ -115,13 +119,15 @@ test('a tag that a person adds just before an image is shared stays', async () =
   await runDays(service, 1, 1)
   const api = await connect(JSON.parse(world.aws.parameters.get('/scheduled-images/local/clouds/default')!) as CloudEntry)
   const listed = await api.request('image', 'GET', `/v2/images?owner=${world.project.id}`)
-  const [image] = imagesOf(world, id)
-  await api.request('image', 'PUT', `/v2/images/${image!.id}/tags/mine`)
+  expect(await change(api, imagesOf(world, id)[0]!.id)).toMatchObject({ status: expect.toSatisfy((status: number) => status < 300) as unknown })
+  const changed = imagesOf(world, id)[0]!
   world.openstack.fault({ service: 'image', method: 'GET', path: /\/images\?/, times: 1, then: { body: listed.text } })
   await edit({ shareWith: [beta] })
   await service.pruneAt(day(2, '12:00:00'))
-  expect(membersOf(imagesOf(world, id)[0])).toEqual([beta])
-  expect(imagesOf(world, id)[0]!.tags).toContain('mine')
+  const [image] = imagesOf(world, id)
+  expect(membersOf(image)).toEqual(shared ? [beta] : [])
+  expect(image!.tags).toEqual(changed.tags)
+  if (!shared) expect(image).toEqual(changed)
 })
 
 test('a volume-backed image is shared with a warning, and a dry run shares nothing', async () => {
