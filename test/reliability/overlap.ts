@@ -5,19 +5,9 @@ import type { Interposition } from './interposer.ts'
 import { invoke, type FunctionName, type Said } from './process.ts'
 import { retention, setStage, weathers, type Stage, type Weather } from './stage.ts'
 
-/** One of the invocations at once. */
-interface Invoked {
-  readonly name: FunctionName
-  /** How many requests and answers of the others it comes after: timers are late, and some invocations take long. */
-  readonly after: number
-}
-
-const invoked = fc.record<Invoked>({
-  name: fc.constantFrom<FunctionName>('snapshotDaily', 'snapshotCustom', 'prune'),
-  after: fc.oneof(fc.constant(0), fc.nat(250)),
-})
+const names = fc.constantFrom<FunctionName>('snapshotDaily', 'snapshotCustom', 'prune')
 /** Which functions are invoked at once, at each of the first ticks of a day. */
-const crowds = fc.array(fc.array(invoked, { minLength: 2, maxLength: 4 }), { minLength: 3, maxLength: 3 })
+const crowds = fc.array(fc.array(names, { minLength: 2, maxLength: 4 }), { minLength: 3, maxLength: 3 })
 
 /**
  * Invocations of the same and of different functions at once, on a day of their own: whichever call is carried out next, and
@@ -40,7 +30,7 @@ export async function checkOverlaps(parameters: fc.Parameters<unknown>) {
     throw new Error([...broken, ...errors].join('\n'))
   })
   try {
-    return await fc.check(property, { endOnFailure: true, ...parameters } as fc.Parameters<[fc.Scheduler, Invoked[][], Weather]>)
+    return await fc.check(property, { endOnFailure: true, ...parameters } as fc.Parameters<[fc.Scheduler, FunctionName[][], Weather]>)
   } finally {
     await stage?.world.close()
   }
@@ -53,7 +43,7 @@ async function calmStage(): Promise<Stage> {
 }
 
 /** Lets the scheduler choose, one at a time, which request goes out and which answer comes in. */
-async function interleave(scheduler: fc.Scheduler, crowd: readonly Invoked[], world: Stage['world'], at: Date, said: Said): Promise<void> {
+async function interleave(scheduler: fc.Scheduler, crowd: readonly FunctionName[], world: Stage['world'], at: Date, said: Said): Promise<void> {
   /** `waiting` to be chosen, `sent` and not answered, invocations that have `ended`, and how often any of it changed. */
   const seen = { waiting: 0, sent: 0, ended: 0, changes: 0 }
   const choose = async <Verdict>(what: string, verdict: Verdict): Promise<Verdict> => {
@@ -63,9 +53,8 @@ async function interleave(scheduler: fc.Scheduler, crowd: readonly Invoked[], wo
     seen.waiting -= 1
     return chosen
   }
-  const late = crowd.toSorted((a, b) => a.after - b.after)
-  const start = ({ name }: Invoked): void => {
-    const who = `${name} ${crowd.length - late.length}`
+  for (const [i, name] of crowd.entries()) {
+    const who = `${name} ${i + 1}`
     const interposition: Interposition = {
       before: async ({ name: call }) => {
         const verdict = await choose(`${who} sends ${call}`, 'send' as const)
@@ -85,8 +74,7 @@ async function interleave(scheduler: fc.Scheduler, crowd: readonly Invoked[], wo
         seen.changes += 1
       })
   }
-  for (let chosen = 0; seen.ended < crowd.length; chosen += 1) {
-    while (late[0] && (late[0].after <= chosen || seen.ended === crowd.length - late.length)) start(late.shift()!)
+  while (seen.ended < crowd.length) {
     // All that can move has moved before one is chosen, or the choice would be between few.
     for (let quiet = 0, before = -1; quiet < 4 || seen.sent > 0; quiet = seen.changes === before ? quiet + 1 : 0) {
       before = seen.changes
