@@ -7,6 +7,8 @@ export type ErrorCode =
   | 'SCHEDULE_INVALID'
   | 'CLOUD_PARAMETER_MISSING'
   | 'CLOUD_PARAMETER_INVALID'
+  | 'CREDENTIALS_MISSING'
+  | 'CREDENTIALS_INVALID'
   | 'CONFIGURATION_INVALID'
   | 'EVENT_INVALID'
   // reaching and entering a cloud
