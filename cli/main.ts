@@ -4,6 +4,7 @@ import type { TerminalEdges } from '../lib/installation.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerEnable } from './commands/enable.ts'
 import { registerShow } from './commands/show.ts'
+import { registerSnapshot } from './commands/snapshot.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
 import { ExitCode, exitCodes, failureText } from './failure.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
@@ -11,7 +12,7 @@ import { processTerminal, type Terminal } from './terminal.ts'
 /** Adds a command to the program. `context` is there once the command's action runs. */
 export type Register = (program: Command, context: () => Context) => void
 
-const commands: readonly Register[] = [registerEnable, registerDisable, registerShow]
+const commands: readonly Register[] = [registerEnable, registerDisable, registerShow, registerSnapshot]
 
 /**
  * Runs one command line.

@@ -5,6 +5,7 @@
 export type ErrorCode =
   // what a user wrote
   | 'SCHEDULE_INVALID'
+  | 'SCHEDULE_DISABLED'
   | 'CLOUD_PARAMETER_MISSING'
   | 'CLOUD_PARAMETER_INVALID'
   | 'CREDENTIALS_MISSING'
