@@ -90,7 +90,7 @@ export async function snapshotNow(schedule: Schedule, server: Server, cloud: Clo
     waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, faults: 0,
   }
   const decision = { kind: 'due', turn, until: new Date(at.getTime() + periodMs), attempt: 1 } as const
-  const refusal = refusalOf(server, undefined, ports.clock()) ?? (await refusalOfOthers(schedule, server, tick, ports))
+  const refusal = refusalNow(server, ports.clock()) ?? (await refusalOfOthers(schedule, server, tick, ports))
   const [startable] = await refuseInconsistent([{ item, decision, server, refusal, forgotten: false, lastGood: undefined }], cloud)
   await start(cloud, startable!, { tick, ports, summary })
   if (summary.waiting > 0) return { kind: 'not asked' }
@@ -100,6 +100,12 @@ export async function snapshotNow(schedule: Schedule, server: Server, cloud: Clo
   await writeState(schedule, { problem: undefined, ...change }, ports)
   const key = { server: server.id, schedule: schedule.key, period: turn.period }
   return { kind: 'run', run: (await read(key, ports))! }
+}
+
+/** Nobody tries again by himself. */
+function refusalNow(server: Server, now: Date): Problem | undefined {
+  const refusal = refusalOf(server, undefined, now)
+  return refusal?.code === 'SERVER_BUSY' ? { ...refusal, message: `Server "${server.name}" is busy (${server.taskState}); try again when it is not.` } : refusal
 }
 
 /**
