@@ -5,6 +5,13 @@ import { registerAptHook } from './commands/apt-hook.ts'
 import { registerCompletion } from './commands/completion.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerEnable } from './commands/enable.ts'
+import { registerExplain } from './commands/explain.ts'
+import { registerHistory } from './commands/history.ts'
+import { registerImages } from './commands/images.ts'
+import { registerList } from './commands/list.ts'
+import { registerNext } from './commands/next.ts'
+import { registerProtect } from './commands/protect.ts'
+import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
 import { registerSnapshot } from './commands/snapshot.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
@@ -14,7 +21,10 @@ import { processTerminal, type Terminal } from './terminal.ts'
 /** Adds a command to the program. `context` is there once the command's action runs. */
 export type Register = (program: Command, context: () => Context) => void
 
-const commands: readonly Register[] = [registerEnable, registerDisable, registerShow, registerSnapshot, registerAptHook, registerCompletion]
+const commands: readonly Register[] = [
+  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun,
+  registerSnapshot, registerAptHook, registerCompletion,
+]
 
 /**
  * Runs one command line.
