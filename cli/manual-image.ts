@@ -57,8 +57,11 @@ export async function awaitImage(run: Run, until: 'captured' | 'good', { install
     const seconds = Math.floor((clock().getTime() - run.startedAt.getTime()) / 1000)
     terminal.progress(`${run.imageName}: ${phases[phase] ?? phase}, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`)
   }
+  const interruption = new Promise<void>((resolve) => terminal.interrupted.addEventListener('abort', () => resolve(), { once: true }))
+  const { ports } = installation
+  const sleep = (ms: number) => Promise.race([ports.sleep(ms), interruption])
   try {
-    return unlessFailed(await awaitRun(run, until, cloud, tick, installation.ports, report))
+    return unlessFailed(await awaitRun(run, until, cloud, tick, { ...ports, sleep }, report))
   } finally {
     terminal.progress(undefined)
   }

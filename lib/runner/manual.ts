@@ -142,8 +142,9 @@ export async function awaitRun(run: Run, until: 'captured' | 'good', cloud: Clou
     const isStuck = ports.clock().getTime() - run.startedAt.getTime() >= stuckAfterMs
     if (isStuck || (status !== 'queued' && status !== 'saving')) await prune(tick, ports)
     current = (await read(run, ports)) ?? current
-    if ((current.status !== 'starting' && current.status !== 'saving') || tick.timeLeftMs() < reserveMs) return current
-    await ports.sleep(pollMs)
+    if (current.status !== 'starting' && current.status !== 'saving') return current
+    if (tick.timeLeftMs() >= reserveMs) await ports.sleep(pollMs)
+    if (tick.timeLeftMs() < reserveMs) return current
   }
 }
 

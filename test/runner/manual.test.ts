@@ -237,6 +237,15 @@ test('whoever waits learns of a failure, and stops when no time is left', async 
   expect(end.status).toBe('saving')
 })
 
+test('whoever waits for an image that will never be there learns of it after 6 hours', async () => {
+  const { ports, tick } = installation()
+  const run = await runOf(add({ metadata: { lab_fail: 'queued' } }))
+  const looks: string[] = []
+  const end = await awaitRun(run, 'good', await ports.clouds.open('default', () => Infinity), tick(), { ...ports, sleep: () => pass(3_600_000) }, (phase) => looks.push(phase))
+  expect(end).toMatchObject({ status: 'failed', problem: { code: 'IMAGE_STUCK' } })
+  expect(looks).toEqual(Array(7).fill('queued'))
+})
+
 test('the timers never ask when a manual schedule runs', async () => {
   const id = add()
   await manualSchedule(wish(id), installation().ports)
