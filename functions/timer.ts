@@ -3,6 +3,7 @@ import type { Context } from 'aws-lambda'
 import * as z from 'zod'
 import { ScheduledImagesError } from '../lib/model/errors.ts'
 import { wired, type Service, type Tick } from '../lib/wiring.ts'
+import { conclude } from './summary.ts'
 
 /** EventBridge's event has its scheduled time; `serverless invoke` may send nothing at all. */
 const eventSchema = z.looseObject({ time: z.iso.datetime({ offset: true }).optional() })
@@ -31,8 +32,7 @@ export function timer<Summary extends { readonly faults: number }>(job: (service
       const started = Date.now()
       const now = scheduledTime(event, service.clock())
       const summary = await job(service, { now, timeLeftMs: () => context.getRemainingTimeInMillis() })
-      service.log.info(`summary: ${sentence(summary)}`, { ...summary, now: now.toISOString(), tookMs: Date.now() - started, function: context.functionName })
-      if (summary.faults > 0) throw new Error(`${summary.faults} steps could not be done or recorded; the log lines before this one say which.`)
+      conclude(service, summary, { now: now.toISOString(), tookMs: Date.now() - started, function: context.functionName })
       return summary
     })
 }
@@ -50,11 +50,4 @@ function scheduledTime(event: unknown, clock: Date): Date {
     throw new ScheduledImagesError('EVENT_INVALID', `The event's "time" is in the future: ${parsed.data.time}. A tick can be repeated, but not brought forward.`)
   }
   return now
-}
-
-/** `12 schedules, 3 started, 1 failed`: the counts that are not 0, in the summary's order. */
-function sentence(summary: object): string {
-  const counts = Object.entries(summary).filter(([, count]) => count !== 0)
-  if (counts.length === 0) return 'nothing to do'
-  return counts.map(([name, count]) => `${count} ${name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`).join(', ')
 }

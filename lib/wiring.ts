@@ -11,11 +11,13 @@ import { EventBus } from './aws/event-bus.ts'
 import { ParameterStore } from './aws/parameter-store.ts'
 import { RunsTable } from './aws/runs-table.ts'
 import { SchedulesTable } from './aws/schedules-table.ts'
+import type { ShardQueue } from './aws/shard-queue.ts'
 import type { ParameterClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
 import type { Cadence } from './model/schedule.ts'
-import type { Log, Metrics, Ports, Tick } from './runner/ports.ts'
+import type { Log, Metrics, Ports, Shards, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
+import { runShard, type ShardReport } from './runner/shard.ts'
 import { snapshot } from './runner/snapshot.ts'
 import type { SnapshotSummary } from './runner/start.ts'
 
@@ -27,6 +29,8 @@ export interface Service {
   readonly clock: () => Date
   snapshot(cadence: Cadence, tick: Tick): Promise<SnapshotSummary>
   prune(tick: Tick): Promise<PruneSummary>
+  /** Carries out a message of the shard queue. */
+  shard(message: string, timeLeftMs: Tick['timeLeftMs']): Promise<ShardReport>
   /** Sends the events of what was done. */
   flush(): Promise<void>
 }
@@ -42,6 +46,8 @@ export interface Edges {
   readonly metrics: Metrics
   /** How requests over plain HTTP leave the process. */
   readonly agent: Agent
+  /** How many servers of one cloud fit one shard. */
+  readonly shardServers: number
 }
 
 /** The environment of the functions; serverless.yml sets it. */
@@ -50,10 +56,14 @@ const environment = z.object({
   RUNS_TABLE: z.string().min(1),
   CLOUDS_PATH: z.string().regex(/\/$/),
   EVENT_BUS: z.string().min(1),
+  SHARD_QUEUE_URL: z.url().optional(),
   DRY_RUN: z.stringbool().default(false),
   MAX_DELETES: z.coerce.number().int().min(0).default(100),
   LOG_LEVEL: z.string().toUpperCase().pipe(z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR'])).default('INFO'),
 })
+
+/** Asked one after the other, ten at a time, they leave an invocation time to spare even where each takes half a minute. */
+const serversPerShard = 200
 
 /** AWS answers in milliseconds; a connection that died while a Lambda was frozen must not use up the invocation. */
 const requestTimeouts = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true }
@@ -72,7 +82,7 @@ export function wired(edges: Partial<Edges> = {}): Service {
 }
 
 /** Builds a service of its own; {@link wired} is what the functions share. */
-export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Service {
+export function wire({ env, clock, newId, sleep, agent, shardServers = serversPerShard, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Service {
   const parsed = environment.safeParse(env)
   if (!parsed.success) {
     const names = parsed.error.issues.map(({ path }) => path.join()).join(', ')
@@ -90,6 +100,15 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
   const events = new EventBus(settings.EVENT_BUS, new EventBridgeClient({ requestHandler }), (message, fields) => log.error(message, fields))
   const parameters = new ParameterStore(settings.CLOUDS_PATH, new SSMClient({ requestHandler }))
   let clouds: Promise<ParameterClouds> | undefined
+  let queue: Promise<ShardQueue> | undefined
+  const shards = (url: string): Shards => ({
+    mostServers: shardServers,
+    send: async (some) => {
+      // Few users ever have one, so its client is no part of a cold start.
+      queue ??= Promise.all([import('@aws-sdk/client-sqs'), import('./aws/shard-queue.ts')]).then(([sqs, module]) => new module.ShardQueue(url, new sqs.SQSClient({ requestHandler })))
+      return (await queue).send(some)
+    },
+  })
   const ports: Ports = {
     schedules: new SchedulesTable(settings.SCHEDULES_TABLE, dynamodb),
     runs: new RunsTable(settings.RUNS_TABLE, dynamodb, newId, (message, fields) => log.error(message, fields)),
@@ -100,6 +119,8 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
         return (await clouds).open(name, timeLeftMs)
       },
     },
+    // What is only planned and logged is done in one place.
+    shards: settings.SHARD_QUEUE_URL === undefined || settings.DRY_RUN ? undefined : shards(settings.SHARD_QUEUE_URL),
     events: settings.DRY_RUN ? { publish: () => {} } : events,
     metrics,
     log,
@@ -114,6 +135,7 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
     clock,
     snapshot: (cadence, tick) => snapshot(cadence, tick, ports),
     prune: (tick) => prune(tick, ports),
+    shard: (message, timeLeftMs) => runShard(message, timeLeftMs, ports),
     flush: () => events.flush(),
   }
 }

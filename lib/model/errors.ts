@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'CLOUD_PARAMETER_INVALID'
   | 'CONFIGURATION_INVALID'
   | 'EVENT_INVALID'
+  | 'SHARD_INVALID'
   // reaching and entering a cloud
   | 'CLOUD_UNREACHABLE'
   | 'CLOUD_AUTH_FAILED'
