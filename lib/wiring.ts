@@ -62,7 +62,7 @@ const environment = z.object({
   LOG_LEVEL: z.string().toUpperCase().pipe(z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR'])).default('INFO'),
 })
 
-/** Asked one after the other, ten at a time, they leave an invocation time to spare even where each takes half a minute. */
+/** Ten at a time, at half a minute each, they take ten of the fifteen minutes that an invocation has. */
 const serversPerShard = 200
 
 /** AWS answers in milliseconds; a connection that died while a Lambda was frozen must not use up the invocation. */
