@@ -122,7 +122,7 @@ test('a shard that dies midway and comes again makes one image for each server, 
 test('a message that comes twice, at once or later, makes one image for each server', async () => {
   const { service, servers } = await daily(12, 20)
   await service.snapshotAt('daily', day(1))
-  for (const { body } of [...fixture.world.aws.queue.messages]) fixture.world.aws.queue.put(body)
+  for (const { body } of fixture.world.aws.queue.messages) fixture.world.aws.queue.put(body)
   expect(await deliver(shardFunction(service), 6)).toBe(6)
   expect(imagesPerServer(servers)).toEqual(servers.map(() => 1))
 
