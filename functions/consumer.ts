@@ -1,11 +1,9 @@
 import middy from '@middy/core'
 import type { Context, SQSBatchResponse } from 'aws-lambda'
-import * as z from 'zod'
-import { hasCode, ScheduledImagesError } from '../lib/model/errors.ts'
 import { wired, type Service } from '../lib/wiring.ts'
+import { hasCode } from '../lib/model/errors.ts'
+import { messagesOf } from './event.ts'
 import { conclude } from './summary.ts'
-
-const eventSchema = z.looseObject({ Records: z.array(z.looseObject({ messageId: z.string(), body: z.string() })) })
 
 /**
  * Makes a Lambda handler for the messages of the shard queue, which carries them out one after the other.
@@ -37,11 +35,4 @@ export function consumer(serve: () => Service = wired) {
       }
       return { batchItemFailures }
     })
-}
-
-/** @throws ScheduledImagesError `EVENT_INVALID`. */
-function messagesOf(event: unknown): readonly { readonly messageId: string; readonly body: string }[] {
-  const parsed = eventSchema.safeParse(event)
-  if (!parsed.success) throw new ScheduledImagesError('EVENT_INVALID', 'The event holds no messages of a queue ("Records", each with "messageId" and "body"). The function "shard" is invoked by the shard queue alone.')
-  return parsed.data.Records
 }

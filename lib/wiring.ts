@@ -113,7 +113,7 @@ export function wire({ env, clock, newId, sleep, agent, shardServers = serversPe
     mostServers: shardServers,
     send: async (some) => {
       // Few users ever have one, so its client is no part of a cold start.
-      queue ??= Promise.all([import('@aws-sdk/client-sqs'), import('./aws/shard-queue.ts')]).then(([sqs, module]) => new module.ShardQueue(url, new sqs.SQSClient({ requestHandler })))
+      queue ??= import('./aws/shard-queue.ts').then((module) => new module.ShardQueue(url, new module.SQSClient({ requestHandler })))
       return (await queue).send(some)
     },
   })

@@ -1,5 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
-import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs'
+import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs'
+
+// Whoever imports this on demand gets the client with it, and of the package no more than that.
+export { SQSClient }
 
 /** What SendMessageBatch takes at once. */
 const messagesPerCall = 10

@@ -193,7 +193,7 @@ test('max_in_flight holds for all shards together, also when a plan that is late
   await deliver(shardFunction(service))
   expect((await world.runs()).filter(({ status }) => status === 'saving')).toHaveLength(12)
   for (const time of ['01:30:00', '01:45:00', '02:00:00', '02:15:00']) await tickInShards(world, service, day(1, time))
-  expect(imagesPerServer([...servers, ...early])).toEqual(Array(28).fill(1))
+  expect(imagesPerServer([...servers, ...early])).toEqual([...servers, ...early].map(() => 1))
 })
 
 test('max_in_flight_per_host holds for all shards together', async () => {
