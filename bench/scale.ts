@@ -143,7 +143,7 @@ async function populate(world: World): Promise<void> {
     const user = openstack.addUser(`user-of-${name}`, `password-of-${name}`, { [name]: 'member' })
     const { id, secret } = openstack.addApplicationCredential(user, project, { secret: `secret-of-${name}` })
     const auth = { auth_url: openstack.authUrl, application_credential_id: id, application_credential_secret: secret }
-    aws.parameters.set(`/scheduled-images/local/clouds/${name}`, JSON.stringify({ auth_type: 'v3applicationcredential', auth, region_name: 'RegionOne', max_in_flight: servers }))
+    aws.parameters.set(`/scheduled-images/local/clouds/${name}`, JSON.stringify({ auth_type: 'v3applicationcredential', auth, region_name: 'RegionOne', max_in_flight: Math.min(1000, Math.ceil(servers / clouds)) }))
     return { name, project }
   })
   const limit = pLimit(20)

@@ -29,7 +29,7 @@ export function consumer(serve: () => Service = wired) {
           conclude(service, summary, { cloud, kind, shard, of, now: now.toISOString(), tookMs: Date.now() - started, function: context.functionName })
         } catch (error) {
           const fields = hasCode(error) ? { code: error.code } : { error }
-          service.log.error(`a message of the shard queue is given back: ${error instanceof Error ? error.message : String(error)}`, { message: messageId, ...fields })
+          service.log.error(`a message of the shard queue is given back: ${error instanceof Error ? error.message : String(error)}`, { messageId, ...fields })
           batchItemFailures.push({ itemIdentifier: messageId })
         }
       }

@@ -53,6 +53,8 @@ export type PruneShard = Extract<Shard, { kind: 'prune' }>
 export function parseShard(text: string, clock: Date): Shard {
   const { json, parsed } = read(text)
   if (!parsed.success) {
+    const version = valueAt(json, ['version'])
+    if (version !== undefined && version !== shardVersion) throw invalid(`"version" is ${shown(version)}: this release reads ${shardVersion}`)
     const faults = parsed.error.issues.map(({ path, message }) => `${path.length > 0 ? `"${path.join('.')}" is ${shown(valueAt(json, path))}: ` : ''}${message}`)
     throw invalid(faults.join('; '))
   }

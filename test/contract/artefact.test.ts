@@ -63,7 +63,7 @@ describe('the packages', () => {
   test('shards are taken one at a time and some at once, and come again long after their invocation is over, until they are dead letters', () => {
     const template = JSON.parse(readFileSync(join(root, '.serverless/cloudformation-template-update-stack.json'), 'utf8')) as Json
     const resources = template['Resources'] as Record<string, Json>
-    const [mapping] = Object.values(resources).filter((resource) => resource['Type'] === 'AWS::Lambda::EventSourceMapping')
+    const mapping = Object.values(resources).find((resource) => resource['Type'] === 'AWS::Lambda::EventSourceMapping')
     expect(mapping!['Properties']).toMatchObject({
       BatchSize: 1, FunctionResponseTypes: ['ReportBatchItemFailures'], ScalingConfig: { MaximumConcurrency: 5 }, EventSourceArn: { 'Fn::GetAtt': ['ShardQueue', 'Arn'] },
     })
@@ -72,7 +72,7 @@ describe('the packages', () => {
     expect(RedrivePolicy).toEqual({ deadLetterTargetArn: { 'Fn::GetAtt': ['ShardDeadLetters', 'Arn'] }, maxReceiveCount: 3 })
     expect(MessageRetentionPeriod).toBeGreaterThan(VisibilityTimeout * RedrivePolicy['maxReceiveCount'])
     const given = ['SnapshotDaily', 'SnapshotCustom', 'Prune'].map((name) => resources[`${name}LambdaFunction`]!['Properties']['Environment']['Variables']['SHARD_QUEUE_URL'])
-    expect(given).toEqual(Array(3).fill({ Ref: 'ShardQueue' }))
+    for (const url of given) expect(url).toEqual({ Ref: 'ShardQueue' })
   })
 
   test('each has a role of its own, and no statement allows everything', () => {

@@ -22,6 +22,12 @@ test('a message is summarised in one line, and the events of what was done are s
   expect(world.aws.events.map(({ type }) => type)).toEqual(Array(5).fill('Scheduled Image Started'))
 })
 
+test('a message that cannot be read is told of with its id, which its dead letter has too', async () => {
+  const { service } = fixture
+  expect(await consumer(() => service)({ Records: [{ messageId: 'm-1', body: '{}' }] }, context)).toEqual({ batchItemFailures: [{ itemIdentifier: 'm-1' }] })
+  expect(service.lines.at(-1)).toMatchObject({ level: 'error', messageId: 'm-1', code: 'SHARD_INVALID' })
+})
+
 test.each([[{}], [undefined], [{ Records: [{ body: '{}' }] }], [{ time: day(1) }]])('an event without messages (%j) is refused by name', async (event) => {
   await expect(consumer(() => fixture.service)(event, context)).rejects.toMatchObject({ code: 'EVENT_INVALID', message: expect.stringContaining('The event holds no messages of a queue') })
 })
