@@ -2,7 +2,7 @@ import type { Context } from 'aws-lambda'
 import type { Consumer } from '../../demo/aws/queue.ts'
 import type { World } from '../../demo/world.ts'
 import { consumer } from '../../functions/consumer.ts'
-import { cadences } from '../../lib/model/schedule.ts'
+import { timedCadences } from '../../lib/model/schedule.ts'
 import type { Edges, Service } from '../../lib/wiring.ts'
 import { serviceIn, type TestService } from './service.ts'
 
@@ -19,7 +19,7 @@ export function shardFunction(service: Service, timeLeftMs: () => number = () =>
 
 /** All timers once, and after each what it has handed over. */
 export async function tickInShards(world: World, service: TestService, at: string, atOnce = 2): Promise<void> {
-  for (const cadence of cadences) {
+  for (const cadence of timedCadences) {
     await service.snapshotAt(cadence, at)
     await world.aws.queue.deliver(shardFunction(service), atOnce)
   }
