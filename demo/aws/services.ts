@@ -2,6 +2,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import dynalite from 'dynalite'
+import { faultsOfEvent } from './event-schemas.ts'
 
 /** An event as EventBridge was given it. */
 export interface SentEvent {
@@ -21,6 +22,7 @@ export interface LocalAws {
   readonly events: SentEvent[]
   /** While true, EventBridge answers 500. */
   eventsFail: boolean
+  /** Rejects when an event was not as its schema in `docs/events/` says. */
   close(): Promise<void>
 }
 
@@ -65,6 +67,8 @@ export async function startAws(): Promise<LocalAws> {
     eventsFail: false,
     close: async () => {
       await Promise.all([stop(dynamodb), stop(others)])
+      const faults = events.flatMap((event) => faultsOfEvent(event).map((fault) => `${fault} of ${JSON.stringify(event.detail)}`))
+      if (faults.length > 0) throw new Error(`Events are not as their schemas say: ${faults.join('\n')}`)
     },
   }
   return aws

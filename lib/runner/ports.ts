@@ -1,5 +1,5 @@
+import type { ScheduledImageEvent } from '../model/event.ts'
 import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
-import type { Problem } from '../model/errors.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
@@ -107,28 +107,6 @@ export interface InFlight {
   readonly deletions: readonly Deletion[]
   readonly sweeps: readonly Sweep[]
   readonly restarts: readonly Restart[]
-}
-
-/** What happened, for the event bus. */
-export interface ScheduledImageEvent {
-  readonly type:
-    | 'Scheduled Image Started'
-    | 'Scheduled Image Good'
-    | 'Scheduled Image Failed'
-    | 'Scheduled Image Missed'
-    | 'Scheduled Images Pruned'
-    | 'Scheduled Images Refused'
-    | 'Schedule Invalid'
-  readonly cloud: string
-  /** Absent where the whole cloud is meant. */
-  readonly schedule?: string
-  readonly server?: { readonly id: string; readonly name?: string }
-  readonly period?: string
-  readonly image?: { readonly id: string; readonly name: string }
-  readonly attempt?: number
-  readonly reason?: Problem
-  /** Of `Scheduled Images Pruned`: what was deleted, oldest first. */
-  readonly images?: readonly { readonly id: string; readonly name: string }[]
 }
 
 export interface Events {
