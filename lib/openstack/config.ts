@@ -86,6 +86,10 @@ const entrySchema = z.object({
   max_in_flight_per_host: z.coerce.number().int().min(1).max(1000).default(5),
 })
 
+/** The fields of `auth`, and those beside it, that {@link parseCloudConfig} reads. */
+export const authFields: readonly string[] = Object.keys(authSchema.shape)
+export const entryFields: readonly string[] = Object.keys(entrySchema.shape)
+
 /** Finishes the sentence "`x` must be …". Values are never shown: any of them may be a secret in the wrong place. */
 const expectations: Record<string, string> = {
   auth: 'a mapping with auth_url and the credentials',
@@ -103,10 +107,11 @@ const expectations: Record<string, string> = {
  *
  * @param source - One entry of a clouds.yaml, as YAML or JSON.
  * @param cloud - The cloud's name, for the sentences.
+ * @param what - What `source` is, where it is no parameter: it begins the sentences.
  * @throws ScheduledImagesError `CLOUD_PARAMETER_INVALID`, which names the field and the fix and shows no value.
  */
-export function parseCloudConfig(source: string, cloud: string): CloudConfig {
-  const fail = (message: string): ScheduledImagesError => new ScheduledImagesError('CLOUD_PARAMETER_INVALID', `The parameter of cloud "${cloud}" is not usable: ${message}`)
+export function parseCloudConfig(source: string, cloud: string, what = `The parameter of cloud "${cloud}"`): CloudConfig {
+  const fail = (message: string): ScheduledImagesError => new ScheduledImagesError('CLOUD_PARAMETER_INVALID', `${what} is not usable: ${message}`)
   let entry: unknown
   try {
     entry = parseYaml(source)

@@ -30,6 +30,7 @@ const mostGraceMs = 6 * hourMs
  * begins when the last of all may start.
  *
  * @param now - Any instant; what happens after it does not count.
+ * @throws RangeError for `manual`, which has no turns.
  */
 export function freshnessOf(parsed: ParsedSchedule, now: Date): Freshness {
   if (!parsed.valid) return { verdict: 'invalid' }
@@ -43,7 +44,8 @@ export function freshnessOf(parsed: ParsedSchedule, now: Date): Freshness {
   const first = firstTurn(schedule, spreadMinutes, since)
   let turn = lastGood && lastGood.time > since ? nextTurn(schedule, spreadMinutes, lastGood.time) : first
   // A clock of the cloud may be behind, and the time of day may have been changed since: its period says which turn an image is of.
-  while (lastGood && turn.period <= lastGood.period && turn.startsAt <= now) turn = nextTurn(schedule, spreadMinutes, turn.startsAt)
+  const goodPeriod = lastGood?.period ?? ''
+  while (turn.period <= goodPeriod && turn.startsAt <= now) turn = nextTurn(schedule, spreadMinutes, turn.startsAt)
 
   if (turn.startsAt > now) return { verdict: turn === first ? 'new' : 'fresh' }
   const untilNextMs = nextTurn(schedule, spreadMinutes, turn.startsAt).startsAt.getTime() - turn.startsAt.getTime()
