@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { expect, test } from 'vitest'
 import { faultsOfEvent } from '../demo/aws/event-schemas.ts'
 import { eventDetails } from '../lib/model/event.ts'
+import { metricUnits } from '../lib/model/metric.ts'
 import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
 
 /** The documents say all that the code has, and their links lead somewhere. */
@@ -43,6 +44,11 @@ test('every type of event has a row in logs.md, and an example that is as its sc
   const examples = [...read('docs/logs.md').matchAll(/^`([^`]+)`:\n\n```json\n(.*?)\n```$/gms)].map(([, type, detail]) => ({ type: type!, detail: JSON.parse(detail!) as unknown }))
   expect(examples.map(({ type }) => type).toSorted()).toEqual(types.toSorted())
   expect(examples.flatMap(faultsOfEvent)).toEqual([])
+})
+
+test('every metric has a row in metrics.md, with its unit', () => {
+  const rows = [...read('docs/metrics.md').matchAll(/^\| `([^`]+)` \| (Count|Seconds) \|/gm)].map(([, name, unit]) => [name!, unit!])
+  expect(rows.toSorted()).toEqual(Object.entries(metricUnits).toSorted())
 })
 
 /** The anchors of a document's headings, as GitHub makes them. */

@@ -3,7 +3,7 @@ import { latestTurn, nextTurn, spreadOf, type Turn } from './calendar.ts'
 
 /** Whether a schedule has the good images that it should have by now, by its own turns. */
 export type Freshness =
-  | /** Each turn that it counts has its good image, or a later one has. */ { readonly verdict: 'fresh' }
+  | /** Its latest turn has its good image. */ { readonly verdict: 'fresh' }
   | /** No turn has come since it began to count, or no function has seen it enabled yet. */ { readonly verdict: 'new' }
   | {
       /** `late`: a turn has no good image yet, and still has time: it is being made, or tried again. `overdue`: that time is over. */
@@ -14,6 +14,7 @@ export type Freshness =
       readonly overdueAt: Date
     }
   | /** Nothing is made, and nothing is meant to be. */ { readonly verdict: 'disabled' }
+  | /** It has no turns: a person asks for each image. */ { readonly verdict: 'manual' }
   | /** Nothing is made, since the item cannot be used. */ { readonly verdict: 'invalid' }
 
 const hourMs = 3_600_000
@@ -29,23 +30,24 @@ const mostGraceMs = 6 * hourMs
  * last good image of any of its servers only: it is overdue when none of them has one. Before a server is known, a turn
  * begins when the last of all may start.
  *
- * @param now - Any instant; what happens after it does not count.
- * @throws RangeError for `manual`, which has no turns.
+ * @param now - Any instant; times in `state` that are after it were written while a clock was wrong.
  */
 export function freshnessOf(parsed: ParsedSchedule, now: Date): Freshness {
   if (!parsed.valid) return { verdict: 'invalid' }
   const { schedule } = parsed
   if (!schedule.enabled) return { verdict: 'disabled' }
+  if (schedule.cadence === 'manual') return { verdict: 'manual' }
   if (schedule.state.since === undefined) return { verdict: 'new' }
 
-  const since = new Date(schedule.state.since)
+  const since = new Date(Math.min(Date.parse(schedule.state.since), now.getTime()))
   const spreadMinutes = spreadFor(schedule)
-  const lastGood = lastGoodOf(schedule)
+  const lastGood = lastGoodOf(schedule, now)
+  const goodPeriod = lastGood?.period ?? ''
+  if (goodPeriod >= latestTurn(schedule, spreadMinutes, now).period) return { verdict: 'fresh' }
   const first = firstTurn(schedule, spreadMinutes, since)
   let turn = lastGood && lastGood.time > since ? nextTurn(schedule, spreadMinutes, lastGood.time) : first
   // A clock of the cloud may be behind, and the time of day may have been changed since: its period says which turn an image is of.
-  const goodPeriod = lastGood?.period ?? ''
-  while (turn.period <= goodPeriod && turn.startsAt <= now) turn = nextTurn(schedule, spreadMinutes, turn.startsAt)
+  while (turn.period <= goodPeriod) turn = nextTurn(schedule, spreadMinutes, turn.startsAt)
 
   if (turn.startsAt > now) return { verdict: turn === first ? 'new' : 'fresh' }
   const untilNextMs = nextTurn(schedule, spreadMinutes, turn.startsAt).startsAt.getTime() - turn.startsAt.getTime()
@@ -67,8 +69,8 @@ function spreadFor(schedule: Schedule): number {
 }
 
 /** A time that a person broke counts as absent. */
-function lastGoodOf({ state: { lastGood } }: Schedule): { readonly time: Date; readonly period: string } | undefined {
+function lastGoodOf({ state: { lastGood } }: Schedule, now: Date): { readonly time: Date; readonly period: string } | undefined {
   if (!lastGood) return undefined
-  const time = new Date(lastGood.time)
+  const time = new Date(Math.min(Date.parse(lastGood.time), now.getTime()))
   return Number.isNaN(time.getTime()) ? undefined : { time, period: lastGood.period }
 }

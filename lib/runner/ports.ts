@@ -1,5 +1,6 @@
 import type { ScheduledImageEvent } from '../model/event.ts'
 import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
+import type { MetricName } from '../model/metric.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleItem, ScheduleKey, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
@@ -131,17 +132,11 @@ export interface Events {
   publish(event: ScheduledImageEvent): void
 }
 
-/** Counts that alarms watch. */
+/** Numbers that alarms and dashboards watch. */
 export interface Metrics {
-  /** Never fails a run. */
-  count(name: MetricName, value: number): void
+  /** Takes one value, for sending at the latest at the end of the invocation. Never fails a run. */
+  record(name: MetricName, value: number): void
 }
-
-export type MetricName =
-  /** Plans of a cloud that broke a law, and were not carried out. */
-  | 'PlansRefused'
-  /** Images beyond retention that were left for the next tick, since `MAX_DELETES` was reached. */
-  | 'DeletionsCapped'
 
 /** Lines that machines read and people follow: one for each decision. */
 export interface Log {

@@ -3,6 +3,7 @@ import { hasCode, type Problem } from '../model/errors.ts'
 import { volumeSnapshots } from '../model/image.ts'
 import type { Deletion, Restart, Run, Sweep } from '../model/run.ts'
 import { cadences, type InvalidSchedule, type ParsedSchedule, type Schedule } from '../model/schedule.ts'
+import { freshnessOf } from '../planner/freshness.ts'
 import { finishDeletion } from './deletion.ts'
 import { listMarked, observe, type Observation } from './observation.ts'
 import { reserveMs, type Cloud, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
@@ -23,6 +24,8 @@ const concurrentRuns = 10
 
 /** What one invocation did, for its summary line. */
 export interface PruneSummary extends RemovalCounts {
+  /** Schedules without the good image that they should have by now. */
+  overdue: number
   /** Clouds that were asked anything. */
   clouds: number
   good: number
@@ -42,9 +45,11 @@ export interface PruneSummary extends RemovalCounts {
  * of all images, hidden ones too, where Cinder's snapshots are to be deleted, and what sealing and deleting take. What the tables fail for is a fault, logged and counted; the rest is done.
  */
 export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
-  const summary: PruneSummary = { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, faults: 0 }
+  const summary: PruneSummary = { overdue: 0, clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, faults: 0 }
   const [inFlight, ...queried] = await Promise.all([ports.runs.inFlight(), ...cadences.map((cadence) => ports.schedules.query(cadence))])
   const parsed = queried.flat()
+  ports.metrics.record('ImagesInFlight', inFlight.runs.length)
+  summary.overdue = tellOfFreshness(parsed, tick, ports)
   const names = new Set(Object.values(inFlight).flat().map(({ cloud }) => cloud))
   for (const item of parsed) if (item.valid && item.schedule.enabled) names.add(item.schedule.cloud)
 
@@ -65,6 +70,21 @@ export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
     }),
   )
   return summary
+}
+
+/** So many overdue schedules are named. */
+const mostNamed = 20
+
+/** @returns how many schedules are overdue. It is told here, since prune alone reads the items of every cadence. */
+function tellOfFreshness(parsed: readonly ParsedSchedule[], { now }: Tick, ports: Ports): number {
+  const overdue = parsed.flatMap((item) => (item.valid && freshnessOf(item, now).verdict === 'overdue' ? [item.schedule.key] : []))
+  ports.metrics.record('SchedulesOverdue', overdue.length)
+  ports.metrics.record('SchedulesInvalid', parsed.filter(({ valid }) => !valid).length)
+  if (overdue.length > 0) {
+    const named = overdue.slice(0, mostNamed)
+    ports.log.warn(`${overdue.length === 1 ? '1 schedule is' : `${overdue.length} schedules are`} overdue: ${named.join(', ')}${overdue.length > named.length ? ', …' : ''}`, { schedules: named })
+  }
+  return overdue.length
 }
 
 interface Invocation {

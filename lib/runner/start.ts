@@ -168,6 +168,7 @@ async function ask(cloud: Cloud, claimed: Run, item: Item, invocation: Invocatio
   const { image, requestId } = answer
   const fields = { cloud: schedule.cloud, server, serverName, schedule: schedule.key, period }
   summary.started += 1
+  ports.metrics.record('ImagesStarted', 1)
   ports.log.info(`started ${claimed.imageName}`, { ...fields, image, attempt: claimed.attempt, requestId })
   await ports.runs.advance(claimed, { ...claimed, status: 'saving', image, ...(requestId && { requestId }) })
   ports.events.publish({
@@ -210,6 +211,7 @@ async function recordFailure(claimed: Run, problem: Problem & { requestId?: stri
     return
   }
   summary.failed += 1
+  ports.metrics.record('ImagesFailed', 1)
   ports.log.warn(reason.message, fields)
   // What stays as it is is told of once: a server's state once a period, a cloud or a server that stays away once at all.
   const told = reason.code.startsWith('CLOUD_') || reason.code === 'SERVER_NOT_FOUND' ? item.schedule.state.problem : claimed.problem?.message
@@ -228,6 +230,7 @@ export async function recordMissed(item: Item, { missed, unattempted }: Decision
   const written = missed ? await ports.runs.advance(missed, run) : await ports.runs.claim(run, undefined)
   if (!written) return
   summary.missed += 1
+  ports.metrics.record('RunsMissed', 1)
   const reason = run.problem ?? { code: 'NOT_ATTEMPTED', message: 'No attempt succeeded.' }
   ports.log.error(`missed: period ${run.period} ended without a good image. ${reason.message}`, {
     cloud: run.cloud, server: run.server, serverName: run.serverName, schedule: run.schedule, period: run.period, code: reason.code,

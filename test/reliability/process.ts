@@ -47,7 +47,7 @@ export function invoke(name: FunctionName, world: World, at: Date, interposition
     },
     agent: new Interposer(interposition),
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
-    metrics: { count: () => {} },
+    metrics: { record: () => {} },
   })
   const begun = world.clock().getTime()
   const context = { functionName: name, getRemainingTimeInMillis: () => begun + mostMs[name] - world.clock().getTime() } as Context

@@ -31,7 +31,7 @@ export class World {
       runs: this.runs,
       clouds: { open: async (name) => this.#open(name) },
       events: { publish: (event) => void this.events.push(event) },
-      metrics: { count: () => {} },
+      metrics: { record: () => {} },
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: (message, fields) => void this.errors.push({ ...fields, message }) },
       clock,
       newId,
