@@ -3,6 +3,7 @@ import { invalidSentence, timedCadences, type Cadence, type ParsedSchedule } fro
 import { freshnessOf, type Freshness } from '../../lib/planner/freshness.ts'
 import type { Context } from '../context.ts'
 import { ExitCode, explain } from '../failure.ts'
+import { lastNames } from '../server.ts'
 import { ageText, timeText } from '../table.ts'
 
 /** As Nagios numbers them. */
@@ -33,6 +34,8 @@ const mostNamed = 5
 interface Finding {
   readonly schedule: string
   readonly cloud: string
+  /** Of a server that its item gives by UUID, once it has run. */
+  readonly serverName: string | undefined
   readonly status: Status
   readonly verdict: Verdict
   readonly text: string
@@ -52,12 +55,15 @@ export function registerCheck(program: Command, context: () => Context): void {
   program
     .command('check')
     .summary('is every schedule fresh for its own period? (a Nagios plugin)')
-    .description('Tells whether each enabled schedule has the good image that it should have by now. Reads the schedules table, and asks no cloud.')
+    .description('Tells whether each enabled schedule has the good image that it should have by now. Reads the tables, and asks no cloud.')
     .addOption(new Option('--cadence <cadence>', 'only this one').choices(timedCadences))
     .option('--critical-after <time>', 'an overdue schedule is a warning until it has been overdue for so long: 90m, 12h, 2d')
     .addHelpText('after', `
-Exit status: 0 OK; 1 WARNING: a schedule tells of a problem, and is not overdue; 2 CRITICAL: one is overdue or invalid;
-3 UNKNOWN: the table cannot be read, no schedule is enabled, or wrong usage.
+Exit status, as Nagios has it:
+  0 OK: no schedule is overdue or invalid, and none tells of a problem
+  1 WARNING: one tells of a problem, or has been overdue for less than --critical-after
+  2 CRITICAL: one is overdue or invalid
+  3 UNKNOWN: the table cannot be read, no schedule is enabled, or wrong usage
 
 Examples:
   scheduled-images check --stage prod
@@ -74,14 +80,16 @@ async function check({ cadence, criticalAfter }: Options, context: Context): Pro
   const toleranceMs = criticalAfter === undefined ? 0 : milliseconds(criticalAfter)
   if (toleranceMs === undefined) return end(context, 'UNKNOWN', `--critical-after must be minutes, hours or days such as 90m, 12h or 2d, not "${criticalAfter}".`, [])
   let items: ParsedSchedule[]
+  let names: ReadonlyMap<string, string>
   try {
     const { ports } = context.open()
     items = (await Promise.all((cadence ? [cadence] : timedCadences).map((one) => ports.schedules.query(one)))).flat()
+    names = await lastNames(items, ports.runs)
   } catch (error) {
     const { label, message } = explain(error)
     return end(context, 'UNKNOWN', `${message} (${label})`, [])
   }
-  const findings = items.map((item) => find(item, now, toleranceMs)).toSorted((a, b) => statuses.indexOf(b.status) - statuses.indexOf(a.status) || (a.schedule < b.schedule ? -1 : 1))
+  const findings = items.map((item) => find(item, names, now, toleranceMs)).toSorted((a, b) => statuses.indexOf(b.status) - statuses.indexOf(a.status) || (a.schedule < b.schedule ? -1 : 1))
   if (findings.every(({ verdict }) => verdict === 'disabled')) return end(context, 'UNKNOWN', `no ${cadence ? `${cadence} ` : ''}schedule is enabled, so there is nothing to check`, findings)
   const { status } = findings[0]!
   end(context, status, summary(findings.filter(({ verdict }) => verdict !== 'disabled')), findings)
@@ -93,13 +101,14 @@ function milliseconds(text: string): number | undefined {
   return number === undefined ? undefined : Number(number) * { m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 'm' | 'h' | 'd']
 }
 
-function find(item: ParsedSchedule, now: Date, toleranceMs: number): Finding {
+function find(item: ParsedSchedule, names: ReadonlyMap<string, string>, now: Date, toleranceMs: number): Finding {
   const freshness = freshnessOf(item, now)
   const { key, cloud, state } = item.valid ? item.schedule : item.invalid
   const overdueAt = freshness.verdict === 'overdue' ? freshness.overdueAt : undefined
   const finding = {
     schedule: key,
     cloud,
+    serverName: names.get(key),
     verdict: freshness.verdict as Verdict,
     lastGood: state.lastGood?.time,
     overdueSince: overdueAt?.toISOString(),
@@ -138,8 +147,13 @@ function summary(findings: readonly Finding[]): string {
     return `${count}${subject} ${words[kind][count === 1 ? 0 : 1]}`
   })
   if (!one) return clauses.join(', ')
-  const named = wrong.length === 1 ? `${one.schedule} (${one.text})` : `${wrong.slice(0, mostNamed).map(({ schedule }) => schedule).join(', ')}${wrong.length > mostNamed ? ', …' : ''}`
+  const named = wrong.length === 1 ? `${nameOf(one)} (${one.text})` : `${wrong.slice(0, mostNamed).map(nameOf).join(', ')}${wrong.length > mostNamed ? ', …' : ''}`
   return `${clauses.join(', ')}: ${named}`
+}
+
+/** What enable makes is named by the server's UUID, which nobody knows by heart. */
+function nameOf({ schedule, serverName }: Finding): string {
+  return serverName === undefined || schedule.includes(serverName) ? schedule : `${schedule} of ${serverName}`
 }
 
 function kindOf({ status, verdict }: Finding): keyof typeof words {
@@ -154,7 +168,7 @@ function noun(count: number): string {
 function end(context: Context, status: Status, text: string, findings: readonly Finding[]): never {
   const counts = Object.fromEntries(verdicts.map((verdict) => [verdict, findings.filter((finding) => finding.verdict === verdict).length]))
   const performance = findings.length === 0 ? '' : ` | ${Object.entries(counts).map(([verdict, count]) => `${verdict}=${count}`).join(' ')}`
-  const lines = findings.filter((finding) => finding.status !== 'OK').map((finding) => `${finding.status} ${finding.schedule}: ${plain(finding.text)}`)
+  const lines = findings.filter((finding) => finding.status !== 'OK').map((finding) => `${finding.status} ${nameOf(finding)}: ${plain(finding.text)}`)
   context.show(
     { status, summary: text, ...(findings.length > 0 && { counts, schedules: findings.map(({ text: _text, ...finding }) => finding) }) },
     () => [`${status}: ${plain(text)}${performance}`, ...lines].join('\n'),
