@@ -1,7 +1,7 @@
 import { hasCode, type Problem } from '../model/errors.ts'
 import { makingSeconds, marks, sealTag, volumeSnapshots, type Image } from '../model/image.ts'
 import type { Deletion, Run } from '../model/run.ts'
-import { retryAt } from '../planner/due.ts'
+import { retryAt, retrySentence } from '../planner/due.ts'
 import { followUp, followUpStuck, type FollowUp } from '../planner/follow-up.ts'
 import { countReferences, isImageOf, ownSnapshots, scheduledImage } from '../planner/ownership.ts'
 import { deleteLeftover } from './deletion.ts'
@@ -105,7 +105,7 @@ async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'faile
   // Nothing is deleted of a run that another invocation has found good meanwhile.
   if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
   ports.metrics.record('ImagesFailed', 1)
-  ports.log.warn(problem.message, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
+  ports.log.warn(`${problem.message} ${retrySentence(run.attempt, again, run.until)}`, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
   ports.events.publish({ type: 'Scheduled Image Failed', ...subjectOf(run), reason: problem })
   // The run is settled; what cannot be deleted now is for the next tick.
   if (deletion) await deleteLeftover(deletion, observed, ports).catch((error: unknown) => { if (!hasCode(error)) throw error })
