@@ -1,9 +1,11 @@
+import { ownServer } from '../lib/installation.ts'
 import { ScheduledImagesError } from '../lib/model/errors.ts'
 import type { RunKey } from '../lib/model/run.ts'
 import type { ParsedSchedule } from '../lib/model/schedule.ts'
 import type { Server } from '../lib/model/server.ts'
 import { indexServers } from '../lib/planner/selection.ts'
 import type { Cloud, Runs } from '../lib/runner/ports.ts'
+import type { Context } from './context.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
@@ -47,4 +49,20 @@ function lastRunKeys(item: ParsedSchedule): RunKey[] {
   const { key, server: { id }, state: { lastGood, lastRun } } = item.schedule
   const periods = new Set([lastGood, lastRun].flatMap((last) => (last ? [last.period] : [])))
   return [...periods].map((period) => ({ server: id, schedule: key, period }))
+}
+
+/**
+ * The server that this machine is.
+ *
+ * @throws ScheduledImagesError `SERVER_NOT_FOUND` when nothing tells, or the cloud does not know it.
+ */
+export async function findOwn(cloud: Cloud, { options, env }: Pick<Context, 'options' | 'env'>): Promise<Server> {
+  const { ids, source } = await ownServer(env)
+  const [first] = ids
+  if (first === undefined) throw new ScheduledImagesError('SERVER_NOT_FOUND', `Which server this machine is cannot be told: ${source}. Give the server's name or UUID.`)
+  for (const id of ids) {
+    const server = await cloud.compute.getServer(id)
+    if (server) return server
+  }
+  throw new ScheduledImagesError('SERVER_NOT_FOUND', `This machine is server ${first}, as ${source} says, and the project of cloud "${options.cloud}" has no such server. Give the credentials of its own project, or the server that is meant.`)
 }

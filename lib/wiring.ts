@@ -14,7 +14,7 @@ import { SchedulesTable } from './aws/schedules-table.ts'
 import type { CloudEntries, EnteredClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
 import { metricUnits } from './model/metric.ts'
-import type { Cadence } from './model/schedule.ts'
+import type { TimedCadence } from './model/schedule.ts'
 import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
 import { snapshot } from './runner/snapshot.ts'
@@ -26,7 +26,7 @@ export type { Tick } from './runner/ports.ts'
 export interface Service {
   readonly log: Log
   readonly clock: () => Date
-  snapshot(cadence: Cadence, tick: Tick): Promise<SnapshotSummary>
+  snapshot(cadence: TimedCadence, tick: Tick): Promise<SnapshotSummary>
   prune(tick: Tick): Promise<PruneSummary>
   /** Sends the events and the metrics of what was done. */
   flush(): Promise<void>
