@@ -24,8 +24,6 @@ const concurrentRuns = 10
 
 /** What one invocation did, for its summary line. */
 export interface PruneSummary extends RemovalCounts {
-  /** Schedules without the good image that they should have by now. */
-  overdue: number
   /** Clouds that were asked anything. */
   clouds: number
   good: number
@@ -33,6 +31,8 @@ export interface PruneSummary extends RemovalCounts {
   /** Runs whose image is still being made. */
   waiting: number
   unreachable: number
+  /** Schedules without the good image that they should have by now. */
+  overdue: number
   /** What AWS or a bug kept from being done or recorded; the log has each. */
   faults: number
 }
@@ -45,23 +45,23 @@ export interface PruneSummary extends RemovalCounts {
  * of all images, hidden ones too, where Cinder's snapshots are to be deleted, and what sealing and deleting take. What the tables fail for is a fault, logged and counted; the rest is done.
  */
 export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
-  const summary: PruneSummary = { overdue: 0, clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, faults: 0 }
+  const summary: PruneSummary = { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, overdue: 0, faults: 0 }
   const [inFlight, ...queried] = await Promise.all([ports.runs.inFlight(), ...cadences.map((cadence) => ports.schedules.query(cadence))])
   const parsed = queried.flat()
   ports.metrics.record('ImagesInFlight', inFlight.runs.length)
-  summary.overdue = tellOfFreshness(parsed, tick, ports)
+  const invocation: Invocation = { tick, ports, summary, shown: new Map() }
   const names = new Set(Object.values(inFlight).flat().map(({ cloud }) => cloud))
   for (const item of parsed) if (item.valid && item.schedule.enabled) names.add(item.schedule.cloud)
 
   await Promise.all(
     [...names].map(async (name) => {
       try {
-        await pruneCloud({ name, parsed, ...inFlightOf(name, inFlight) }, { tick, ports, summary })
+        await pruneCloud({ name, parsed, ...inFlightOf(name, inFlight) }, invocation)
       } catch (error) {
         if (hasCode(error)) {
           summary.unreachable += 1
           ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
-          await tellOfTrouble(inFlightOf(name, inFlight).runs, error, parsed, { tick, ports, summary })
+          await tellOfTrouble(inFlightOf(name, inFlight).runs, error, parsed, invocation)
         } else {
           summary.faults += 1
           ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
@@ -69,15 +69,22 @@ export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
       }
     }),
   )
+  summary.overdue = tellOfFreshness(parsed, invocation)
   return summary
 }
 
 /** So many overdue schedules are named. */
 const mostNamed = 20
 
-/** @returns how many schedules are overdue. It is told here, since prune alone reads the items of every cadence. */
-function tellOfFreshness(parsed: readonly ParsedSchedule[], { now }: Tick, ports: Ports): number {
-  const overdue = parsed.flatMap((item) => (item.valid && freshnessOf(item, now).verdict === 'overdue' ? [item.schedule.key] : []))
+/** @returns how many schedules are overdue, once all is settled. It is told here, since prune alone reads the items of every cadence. */
+function tellOfFreshness(parsed: readonly ParsedSchedule[], { tick, ports, shown }: Invocation): number {
+  const overdue = parsed.flatMap((item) => {
+    if (!item.valid) return []
+    const { schedule } = item
+    const { lastGood = schedule.state.lastGood } = shown.get(schedule.key) ?? {}
+    const settled: Schedule = { ...schedule, state: { ...schedule.state, ...(lastGood && { lastGood }) } }
+    return freshnessOf({ valid: true, schedule: settled }, tick.now).verdict === 'overdue' ? [schedule.key] : []
+  })
   ports.metrics.record('SchedulesOverdue', overdue.length)
   ports.metrics.record('SchedulesInvalid', parsed.filter(({ valid }) => !valid).length)
   if (overdue.length > 0) {
@@ -91,6 +98,8 @@ interface Invocation {
   readonly tick: Tick
   readonly ports: Ports
   readonly summary: PruneSummary
+  /** What items were found to have to say, by their keys. */
+  readonly shown: Map<string, StateChange>
 }
 
 interface Work extends InFlight {
@@ -185,14 +194,17 @@ interface Settling {
 }
 
 /** Shows in the items what became of their runs. */
-async function showAll(settled: readonly Settling[], parsed: readonly ParsedSchedule[], { tick, ports, summary }: Invocation): Promise<void> {
+async function showAll(settled: readonly Settling[], parsed: readonly ParsedSchedule[], { tick, ports, summary, shown }: Invocation): Promise<void> {
   const items = itemsOf(parsed)
   const limit = pLimit(concurrentRuns)
   await Promise.all(
     [...Map.groupBy(settled, ({ run }) => run.schedule)].map(([key, theirs]) =>
       limit(async () => {
         const item = items.get(key)
-        if (item && !(await writeState(item, settledState(item, theirs, tick.now), ports))) summary.faults += 1
+        if (!item) return
+        const change = settledState(item, theirs, tick.now)
+        shown.set(key, change)
+        if (!(await writeState(item, change, ports))) summary.faults += 1
       }),
     ),
   )

@@ -68,6 +68,15 @@ test('each tick of prune says how many schedules of all cadences are overdue, an
   ])
 })
 
+test('a schedule whose image becomes good at this tick is overdue no more', async () => {
+  const { world, service } = fixture
+  await scheduled(world, 'web-1')
+  await enable(service)
+  expect(await service.pruneAt(day(1, '08:00:00'))).toMatchObject({ overdue: 1 })
+  await service.tickAt(day(1, '08:15:00'))
+  expect(await service.pruneAt(day(1, '08:30:00'))).toMatchObject({ good: 1, overdue: 0 })
+})
+
 test('of very many that are overdue, the first twenty are named', async () => {
   const { world, service } = fixture
   for (let n = 10; n < 31; n += 1) await world.putSchedule({ cadence: 'daily', schedule: `gone-${n}`, server: 'gone', retention: 1 })
