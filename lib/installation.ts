@@ -8,7 +8,7 @@ import { findCloud } from './openstack/client-config.ts'
 import { readClientFile } from './openstack/client-files.ts'
 import { prune } from './runner/prune.ts'
 import { snapshot } from './runner/snapshot.ts'
-import { openDatabase } from './sqlite/database.ts'
+import { Database } from './sqlite/database.ts'
 import { RunsTable } from './sqlite/runs-table.ts'
 import { SchedulesTable } from './sqlite/schedules-table.ts'
 import { wire, type Edges, type Installation } from './wiring.ts'
@@ -56,7 +56,7 @@ export function openStage(stage: string, cloud: string, { dryRun }: Installation
  * none, and clouds are entries of clouds.yaml. Nobody is sent events; the log has what they say.
  *
  * @param directory - Its own `clouds.yaml`, if it has one, comes before those of the user and the machine.
- * @throws ScheduledImagesError `CONFIGURATION_INVALID` when the directory cannot be used.
+ * @throws ScheduledImagesError `CONFIGURATION_INVALID` when the directory cannot be used, `TABLES_UNAVAILABLE` when another process holds it.
  */
 export function openDirectory(directory: string, { dryRun }: InstallationOptions, { env, clock, log, newId = randomUUID, sleep = wait, agent }: TerminalEdges): Installation {
   const database = databaseIn(directory)
@@ -83,13 +83,13 @@ export function openDirectory(directory: string, { dryRun }: InstallationOptions
   }
 }
 
-function databaseIn(directory: string): ReturnType<typeof openDatabase> {
+function databaseIn(directory: string): Database {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    return openDatabase(join(directory, 'scheduled-images.sqlite'))
   } catch (error) {
-    throw new ScheduledImagesError('CONFIGURATION_INVALID', `The directory ${directory} cannot be used for the tables: ${(error as Error).message}.`, { cause: error })
+    throw new ScheduledImagesError('CONFIGURATION_INVALID', `The directory ${directory} cannot be made: ${(error as Error).message}.`, { cause: error })
   }
+  return new Database(join(directory, 'scheduled-images.sqlite'))
 }
 
 /**

@@ -12,6 +12,8 @@ export type ErrorCode =
   | 'CONFIGURATION_INVALID'
   | 'EVENT_INVALID'
   | 'CONFIRMATION_NEEDED'
+  // the tables of one machine
+  | 'TABLES_UNAVAILABLE'
   // reaching and entering a cloud
   | 'CLOUD_UNREACHABLE'
   | 'CLOUD_AUTH_FAILED'
