@@ -83,13 +83,17 @@ export function openDirectory(directory: string, { dryRun }: InstallationOptions
   }
 }
 
-function databaseIn(directory: string): Database {
+/** The file of the tables in a directory of `--local`. */
+export const tablesFile = 'scheduled-images.sqlite'
+
+/** Opens the tables of a directory, which is made where there is none. */
+export function databaseIn(directory: string): Database {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
   } catch (error) {
     throw new ScheduledImagesError('CONFIGURATION_INVALID', `The directory ${directory} cannot be made: ${(error as Error).message}.`, { cause: error })
   }
-  return new Database(join(directory, 'scheduled-images.sqlite'))
+  return new Database(join(directory, tablesFile))
 }
 
 /**

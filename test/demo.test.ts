@@ -1,13 +1,22 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Report } from '../demo/report.ts'
 
 const run = promisify(execFile)
 const demo = (...args: string[]) => run(process.execPath, ['demo/demo.ts', ...args], { maxBuffer: 2 ** 24 })
 
-test('the demo keeps every promise, and says so in JSON', { timeout: 60_000 }, async () => {
-  const { stdout, stderr } = await demo('--json')
+let data: string
+beforeAll(() => {
+  data = mkdtempSync(join(tmpdir(), 'demo-'))
+})
+afterAll(() => rmSync(data, { recursive: true }))
+
+test('the demo keeps every promise, and says so in JSON', { timeout: 120_000 }, async () => {
+  const { stdout, stderr } = await demo('--json', '--data', data)
   const { servers, invalid, treasured, images, volumeSnapshots, broken, ticks, quietTicks } = JSON.parse(stdout) as Report
 
   expect(stderr).toBe('')
@@ -44,6 +53,17 @@ test('the demo keeps every promise, and says so in JSON', { timeout: 60_000 }, a
   expect(images).toEqual({ made: 84, kept: 19, deleted: 65 })
   expect(volumeSnapshots).toEqual({ kept: 10, orphans: 0 })
   expect(quietTicks).toBeGreaterThan(ticks / 2)
+
+  expect(readdirSync(data).toSorted()).toEqual(['scheduled-images.sqlite', 'simulator.v8'])
+  const looked = await run(process.execPath, ['cli/scheduled-images.js', '--local', data, 'disable', 'web-1']).catch((error: unknown) => error)
+  expect(looked).toMatchObject({ code: 1, stderr: expect.stringMatching(/^The cloud in .* is the demo's, a simulated one\. Its clock says 2026-04-05 21:00 UTC\.\nERROR \(NotFound\)/) as string })
+})
+
+test('a directory with tables of somebody else is refused before anything is simulated', async () => {
+  const real = mkdtempSync(join(tmpdir(), 'demo-'))
+  writeFileSync(join(real, 'scheduled-images.sqlite'), '')
+  await expect(demo('--data', real)).rejects.toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^demo: \S+ holds tables that no demo made/) as string })
+  rmSync(real, { recursive: true })
 })
 
 test('--help tells what there is', async () => {
