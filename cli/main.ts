@@ -3,6 +3,13 @@ import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerEnable } from './commands/enable.ts'
+import { registerExplain } from './commands/explain.ts'
+import { registerHistory } from './commands/history.ts'
+import { registerImages } from './commands/images.ts'
+import { registerList } from './commands/list.ts'
+import { registerNext } from './commands/next.ts'
+import { registerProtect } from './commands/protect.ts'
+import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
 import { enterDemo, type DemoDirectory } from './demo-directory.ts'
@@ -12,7 +19,9 @@ import { processTerminal, type Terminal } from './terminal.ts'
 /** Adds a command to the program. `context` is there once the command's action runs. */
 export type Register = (program: Command, context: () => Context) => void
 
-const commands: readonly Register[] = [registerEnable, registerDisable, registerShow]
+const commands: readonly Register[] = [
+  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun,
+]
 
 /**
  * Runs one command line.
