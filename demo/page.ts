@@ -13,6 +13,8 @@ export const introduction = `${strong('Scheduled Images')}: ${days} simulated da
 The functions are the real ones; OpenStack and DynamoDB are simulated, in this process.`
 
 const lookedAt = ['list', 'images web-1', 'explain daily/db-1', 'history shop-1', 'next', 'run daily --dry-run']
+/** 02:00 of the day after the last one: what is due then has begun. */
+const nextNight = new Date(begin.getTime() + (days * 24 + 2) * 3_600_000).toISOString().replace(':00.000Z', 'Z')
 
 /** A directory as a shell takes it. */
 function quoted(directory: string): string {
@@ -42,7 +44,8 @@ export function page(report: Report, data: string): string {
     '',
     '  The cloud and the tables are kept as they are now. Look around in them:',
     ...lookedAt.map((command) => `    npx scheduled-images --local ${quoted(data)} ${command}`),
-    faint('  Commands that change something work there too.'),
+    '  and let the next night come:',
+    `    SCHEDULED_IMAGES_DEMO_CLOCK=${nextNight} npx scheduled-images --local ${quoted(data)} run all`,
   ].join('\n')
 }
 

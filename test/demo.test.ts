@@ -55,8 +55,18 @@ test('the demo keeps every promise, and says so in JSON', { timeout: 120_000 }, 
   expect(quietTicks).toBeGreaterThan(ticks / 2)
 
   expect(readdirSync(data).toSorted()).toEqual(['scheduled-images.sqlite', 'simulator.v8'])
-  const looked = await run(process.execPath, ['cli/scheduled-images.js', '--local', data, 'disable', 'web-1']).catch((error: unknown) => error)
-  expect(looked).toMatchObject({ code: 1, stderr: expect.stringMatching(/^The cloud in .* is the demo's, a simulated one\. Its clock says 2026-04-05 21:00 UTC\.\nERROR \(NotFound\)/) as string })
+  const look = (args: string[], env: Record<string, string> = {}) => run(process.execPath, ['cli/scheduled-images.js', '--local', data, '-o', 'json', ...args], { env: { ...process.env, ...env } })
+  const remark = "The cloud in .* is the demo's, a simulated one. Its clock says"
+  const kept = async () => (JSON.parse((await look(['images', 'web-1'])).stdout) as { name: string }[]).map(({ name }) => name)
+  const [newest] = web!.kept.map(({ name }) => name)
+  expect((await kept())[1]).toBe(newest)
+  expect((await look(['list'])).stderr).toMatch(new RegExp(`^${remark} 2026-04-05 21:00 UTC\\.\n$`))
+  expect(JSON.parse((await look(['explain', 'daily/db-1'])).stdout)).toMatchObject({ schedule: 'daily/db-1', images: db!.kept.map(({ id }) => ({ id })) })
+
+  // The next night, and then the settling: time goes on between two commands until the cloud has come to rest.
+  expect((await look(['run', 'all'], { SCHEDULED_IMAGES_DEMO_CLOCK: '2026-04-06T02:00Z' })).stderr).toMatch(new RegExp(`^${remark} 2026-04-06 02:00 UTC`))
+  expect(JSON.parse((await look(['prune'])).stdout)).toMatchObject({ prune: { good: 3, deleted: 3 } })
+  expect(await kept()).toEqual([expect.stringMatching(/^Daily-web-1-17754408/), expect.stringMatching(/^Weekly/), newest, expect.anything(), expect.stringMatching(/^Weekly/), expect.anything()])
 })
 
 test('a directory with tables of somebody else is refused before anything is simulated', async () => {
