@@ -30,10 +30,9 @@ const noMetrics: Edges['metrics'] = { count: () => {} }
  * @param cloud - The cloud that `OS_CLOUD` or `OS_AUTH_URL` stands for, where the terminal has one of them; every other is entered by its parameter.
  */
 export function openStage(stage: string, cloud: string, { dryRun }: InstallationOptions, { env, ...edges }: TerminalEdges): Installation {
-  const named = env['OS_CLOUD'] !== undefined || env['OS_AUTH_URL'] !== undefined
   const cloudEntries = (parameters: CloudEntries): CloudEntries => {
     const own = clientEntries(env)
-    return { get: (name) => (named && name === cloud ? own.get('default') : parameters.get(name)) }
+    return { get: (name) => (namesCloud(env) && name === cloud ? own.get('default') : parameters.get(name)) }
   }
   return wire({
     newId: randomUUID,
@@ -91,13 +90,19 @@ export function databaseIn(directory: string): Database {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
   } catch (error) {
-    throw new ScheduledImagesError('CONFIGURATION_INVALID', `The directory ${directory} cannot be made: ${(error as Error).message}.`, { cause: error })
+    throw new ScheduledImagesError('CONFIGURATION_INVALID', `The directory ${directory} cannot be used for the tables: ${(error as Error).message}.`, { cause: error })
   }
   return new Database(join(directory, tablesFile))
 }
 
+/** Whether the environment says which cloud is meant. */
+function namesCloud(env: Edges['env']): boolean {
+  return env['OS_CLOUD'] !== undefined || env['OS_AUTH_URL'] !== undefined
+}
+
 /**
- * Clouds as python-openstackclient finds them; `default` is the one that it would take without a name.
+ * Clouds as python-openstackclient finds them; `default` is the one that the environment names, else an entry that is called so,
+ * else the one that it would take without a name.
  *
  * @param directory - Its `clouds.yaml` comes first, if it has one and the environment names no other.
  */
@@ -105,7 +110,7 @@ function clientEntries(env: Edges['env'], directory?: string): CloudEntries {
   const own = directory === undefined ? undefined : join(directory, 'clouds.yaml')
   const file = env['OS_CLIENT_CONFIG_FILE'] ?? (own !== undefined && existsSync(own) ? own : undefined)
   const edges = { env: { ...env, OS_CLIENT_CONFIG_FILE: file }, readFile: readClientFile, home: homedir(), cwd: process.cwd() }
-  return { get: async (name) => JSON.stringify(findCloud(edges, name === 'default' ? undefined : name).entry) }
+  return { get: async (name) => JSON.stringify(findCloud(edges, name === 'default' && namesCloud(env) ? undefined : name).entry) }
 }
 
 function wait(ms: number): Promise<void> {

@@ -145,6 +145,15 @@ test('a directory has its own clouds.yaml before the others, and none when the e
   await expect(elsewhere.ports.clouds.open('default', () => 300_000)).rejects.toMatchObject({ code: 'CREDENTIALS_MISSING', message: expect.stringContaining('"beta"') as string })
 })
 
+test('of several clouds `default` is the one that the environment names, or else that of this name', async () => {
+  const entry = JSON.parse(world.aws.parameters.get('/scheduled-images/local/clouds/default')!) as object
+  writeFileSync(join(directory, 'clouds.yaml'), JSON.stringify({ clouds: { broken: {}, default: entry, alpha: entry } }))
+  const enter = (env: Record<string, string>) => openDirectory(directory, { dryRun: false }, { ...edges(), env }).ports.clouds.open('default', () => 300_000)
+  expect(await enter({})).toMatchObject({ project: world.project.id })
+  expect(await enter({ OS_CLOUD: 'alpha' })).toMatchObject({ project: world.project.id })
+  await expect(enter({ OS_CLOUD: 'broken' })).rejects.toMatchObject({ code: 'CLOUD_PARAMETER_INVALID' })
+})
+
 test('a directory is made where there is none, for this user alone', async () => {
   const { ports } = openDirectory(join(directory, 'deep', 'er'), { dryRun: false }, edges())
   expect(await ports.schedules.query('daily')).toEqual([])
@@ -152,8 +161,8 @@ test('a directory is made where there is none, for this user alone', async () =>
 })
 
 test.each([
-  ['a file', () => join(directory, 'clouds.yaml'), /^The directory \S+ cannot be made: /],
-  ['below a file', () => join(directory, 'clouds.yaml', 'x'), /^The directory \S+ cannot be made: /],
+  ['a file', () => join(directory, 'clouds.yaml'), /^The directory \S+ cannot be used for the tables: /],
+  ['below a file', () => join(directory, 'clouds.yaml', 'x'), /^The directory \S+ cannot be used for the tables: /],
 ])('a directory that is %s is refused in words', (_, path, message) => {
   writeFileSync(join(directory, 'clouds.yaml'), '')
   expect(() => openDirectory(path(), { dryRun: false }, edges())).toThrow(expect.objectContaining({ code: 'CONFIGURATION_INVALID', message: expect.stringMatching(message) as string }) as Error)
