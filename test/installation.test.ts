@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../demo/world.ts'
 import { openDirectory, openStage, type TerminalEdges } from '../lib/installation.ts'
-import { cadences, type ScheduleItem } from '../lib/model/schedule.ts'
+import { timedCadences, type ScheduleItem } from '../lib/model/schedule.ts'
 import type { LogFields } from '../lib/runner/ports.ts'
 import type { Installation } from '../lib/wiring.ts'
 import { day, imagesOf } from './support/scene.ts'
@@ -61,7 +61,7 @@ describe.each(installations)('in $kind', ({ open }) => {
   async function tick(at: string, which = installation): Promise<void> {
     world.setClock(at)
     const now = { now: new Date(at), timeLeftMs: () => 300_000 }
-    for (const cadence of cadences) await which.snapshot(cadence, now)
+    for (const cadence of timedCadences) await which.snapshot(cadence, now)
     await which.prune(now)
     await which.flush()
   }
