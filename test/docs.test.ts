@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { main } from '../cli/main.ts'
 import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
 
 /** The documents say all that the code has, and their links lead somewhere. */
@@ -76,4 +77,13 @@ test.skipIf(analyze === undefined)('systemd takes the units of local.md', () => 
   const { stdout, stderr, status } = spawnSync(analyze!, ['verify', ...units.map(({ path }) => path)], { encoding: 'utf8' })
   expect({ stdout, stderr, status }).toEqual({ stdout: '', stderr: '', status: 0 })
   rmSync(folder, { recursive: true })
+})
+
+test('every command has a row in cli.md, and every row is a command', async () => {
+  const printed: string[] = []
+  const terminal = { print: (text: string) => void printed.push(text), note: () => {}, progress: () => {}, confirm: () => Promise.resolve(false), columns: undefined, colours: false, interrupted: new AbortController().signal }
+  await main(['--help'], terminal, { env: {}, clock: () => new Date(0) })
+  const names = [...printed.join('\n').split('Commands:')[1]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
+  const [table] = read('docs/cli.md').split('\n## ')
+  expect([...table!.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name!).toSorted()).toEqual(names.toSorted())
 })
