@@ -1,5 +1,8 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import { posix } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, delimiter, join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { main } from '../cli/main.ts'
 import { faultsOfEvent } from '../demo/aws/event-schemas.ts'
@@ -73,6 +76,18 @@ test('every link between the documents leads somewhere', () => {
 test('every page and every record is listed in docs/README.md', () => {
   const listed = new Set([...read('docs/README.md').matchAll(/\]\(([^)]+\.md)\)/g)].map(([, path]) => `docs/${path}`))
   expect(documents.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md' && !listed.has(path))).toEqual([])
+})
+
+const analyze = process.env['PATH']!.split(delimiter).map((folder) => join(folder, 'systemd-analyze')).find((path) => existsSync(path))
+
+test.skipIf(analyze === undefined)('systemd takes the units of local.md', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'units-'))
+  const units = [...read('docs/local.md').matchAll(/^`\/etc\/systemd\/system\/(\S+)`:\n\n```ini\n(.*?)```$/gms)].map(([, name, text]) => ({ path: join(folder, name!), text: text! }))
+  expect(units.map(({ path }) => basename(path))).toEqual(['scheduled-images.service', 'scheduled-images.timer'])
+  for (const { path, text } of units) writeFileSync(path, text.replaceAll('/opt/scheduled-images/', fileURLToPath(root)))
+  const { stdout, stderr, status } = spawnSync(analyze!, ['verify', ...units.map(({ path }) => path)], { encoding: 'utf8' })
+  expect({ stdout, stderr, status }).toEqual({ stdout: '', stderr: '', status: 0 })
+  rmSync(folder, { recursive: true })
 })
 
 test('every command has a row in cli.md, and every row is a command', async () => {
