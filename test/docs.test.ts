@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { posix } from 'node:path'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
 
 /** The documents say all that the code has, and their links lead somewhere. */
@@ -61,4 +62,17 @@ test('every link between the documents leads somewhere', () => {
 test('every page and every record is listed in docs/README.md', () => {
   const listed = new Set([...read('docs/README.md').matchAll(/\]\(([^)]+\.md)\)/g)].map(([, path]) => `docs/${path}`))
   expect(documents.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md' && !listed.has(path))).toEqual([])
+})
+
+test('every parameter of serverless.yml has a row in deploy.md with its default, and every row is a parameter', () => {
+  const { params } = parse(read('serverless.yml'), { logLevel: 'error', merge: true }) as { params: { default: Record<string, unknown> } }
+  const [, section] = read('docs/deploy.md').split('\n## Parameters\n')
+  const rows = [...section!.split('\n## ')[0]!.matchAll(/^\| `(\w+)` \| `?([^|`]+?)`? \|/gm)].map(([, name, value]) => [name, value])
+  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(Object.entries(params.default).map(([name, value]) => [name, value === '' ? 'none' : String(value)])))
+})
+
+test('every alarm has a row in deploy.md, and every row is an alarm', () => {
+  const { Resources } = parse(read('iac/alarms.yml'), { logLevel: 'error' }) as { Resources: Record<string, { Properties: { AlarmName: string } }> }
+  const names = Object.values(Resources).map(({ Properties }) => Properties.AlarmName.replace('scheduled-images-${sls:stage}-', ''))
+  expect(rowsOf('docs/deploy.md', 'Alarms').toSorted()).toEqual(names.toSorted())
 })
