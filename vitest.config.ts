@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // They need Python: vitest.deploy.config.ts.
     exclude: ['test/deploy/**'],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     restoreMocks: true,
     // Half of two cores would be one.
     maxWorkers: '100%',
