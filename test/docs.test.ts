@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { posix } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { main } from '../cli/main.ts'
 import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
 
 /** The documents say all that the code has, and their links lead somewhere. */
@@ -75,4 +76,13 @@ test('every alarm has a row in deploy.md, and every row is an alarm', () => {
   const { Resources } = parse(read('iac/alarms.yml'), { logLevel: 'error' }) as { Resources: Record<string, { Properties: { AlarmName: string } }> }
   const names = Object.values(Resources).map(({ Properties }) => Properties.AlarmName.replace('scheduled-images-${sls:stage}-', ''))
   expect(rowsOf('docs/deploy.md', 'Alarms').toSorted()).toEqual(names.toSorted())
+})
+
+test('every command has a row in cli.md, and every row is a command', async () => {
+  const printed: string[] = []
+  const terminal = { print: (text: string) => void printed.push(text), note: () => {}, progress: () => {}, confirm: () => Promise.resolve(false), columns: undefined, colours: false, interrupted: new AbortController().signal }
+  await main(['--help'], terminal, { env: {}, clock: () => new Date(0) })
+  const names = [...printed.join('\n').split('Commands:')[1]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
+  const [table] = read('docs/cli.md').split('\n## ')
+  expect([...table!.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name!).toSorted()).toEqual(names.toSorted())
 })
