@@ -39,12 +39,17 @@ const seen: Record<string, Set<string>> = {}
 const root = join(import.meta.dirname, '..')
 
 beforeAll(async () => {
+  // They would be printed.
+  vi.stubEnv('POWERTOOLS_METRICS_DISABLED', 'true')
   const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'node_modules/serverless/bin/serverless.js'), 'print', '--format', 'json'], { cwd: root, env: { ...process.env, AWS_ACCESS_KEY_ID: '', AWS_PROFILE: '' } })
   configuration = JSON.parse(stdout) as Configuration
   world = await startWorld({ now: '2026-11-01T00:00:00Z', quotas: { imageQuota } })
   await playTwoDays()
 }, 60_000)
-afterAll(() => world?.close())
+afterAll(() => {
+  vi.unstubAllEnvs()
+  return world?.close()
+})
 
 const quiet = () => {}
 
@@ -58,7 +63,7 @@ async function invoke(name: string, ...ticks: readonly string[]): Promise<void> 
     return Promise.resolve()
   }
   wired({
-    env: world.env, clock: world.clock, sleep: pass, log: { debug: quiet, info: quiet, warn: quiet, error: quiet }, metrics: { count: quiet },
+    env: world.env, clock: world.clock, sleep: pass, log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     agent: new AwsCalls((call) => calls.add(textOf(deployed(call)))),
   })
   const file = join(root, configuration.functions[name]!.handler.replace(/\.handler$/, '.ts'))
