@@ -4,7 +4,7 @@ import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-
 import { DescribeTableCommand, DynamoDBClient, ListTablesCommand } from '@aws-sdk/client-dynamodb'
 import { DescribeEventBusCommand, EventBridgeClient, ListEventBusesCommand, ListRulesCommand, ListTargetsByRuleCommand } from '@aws-sdk/client-eventbridge'
 import { GetRolePolicyCommand, IAMClient, ListRolePoliciesCommand, ListRolesCommand } from '@aws-sdk/client-iam'
-import { GetPolicyCommand, LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda'
+import { GetPolicyCommand, LambdaClient, ListEventSourceMappingsCommand, ListFunctionsCommand } from '@aws-sdk/client-lambda'
 import { GetTopicAttributesCommand, ListTopicsCommand, SNSClient } from '@aws-sdk/client-sns'
 import { GetQueueAttributesCommand, ListQueuesCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { DynamoDBDocumentClient, PutCommand, ScanCommand } from '@aws-sdk/lib-dynamodb'
@@ -16,7 +16,8 @@ import { Stage } from './stage.ts'
 
 /** One life of a stage, told in order: deployed, deployed again, changed, removed, deployed where its tables were left. */
 
-const functions = ['snapshotDaily', 'snapshotWeekly', 'snapshotMonthly', 'snapshotYearly', 'snapshotCustom', 'prune']
+const timers = ['snapshotDaily', 'snapshotWeekly', 'snapshotMonthly', 'snapshotYearly', 'snapshotCustom', 'prune']
+const functions = [...timers, 'shard']
 const named = (name: string) => `scheduled-images-prod-${name}`
 const arn = (rest: string) => `arn:aws:${rest.replace(':', ':eu-central-1:123456789012:')}`
 
@@ -136,7 +137,7 @@ describe('after the first deployment', () => {
 
   test('each timer fires every 15 minutes, tries again until the next tick, and then keeps what it could not deliver', async () => {
     const { Rules } = await send.events().send(new ListRulesCommand({}))
-    expect(Rules!.map(({ ScheduleExpression, State }) => [ScheduleExpression, State])).toEqual(functions.map(() => ['rate(15 minutes)', 'ENABLED']))
+    expect(Rules!.map(({ ScheduleExpression, State }) => [ScheduleExpression, State])).toEqual(timers.map(() => ['rate(15 minutes)', 'ENABLED']))
     const targets = await Promise.all(Rules!.map(async ({ Name, Arn }) => {
       const { Targets } = await send.events().send(new ListTargetsByRuleCommand({ Rule: Name! }))
       const name = Targets![0]!.Id!
@@ -150,12 +151,12 @@ describe('after the first deployment', () => {
       expect(JSON.parse(Policy!)).toMatchObject({ Statement: [{ Principal: { Service: 'events.amazonaws.com' }, Action: 'lambda:InvokeFunction', Condition: { ArnLike: { 'AWS:SourceArn': Arn } } }] })
       return name
     }))
-    expect(targets.toSorted()).toEqual(functions.toSorted())
+    expect(targets.toSorted()).toEqual(timers.toSorted())
   })
 
   test('Lambda repeats an invocation that ended in error, and then keeps it', () => {
     const configurations = Object.values(ofType('AWS::Lambda::EventInvokeConfig'))
-    expect(configurations).toHaveLength(functions.length)
+    expect(configurations).toHaveLength(timers.length)
     for (const configuration of configurations) {
       expect(configuration).toMatchObject({
         MaximumRetryAttempts: 2, MaximumEventAgeInSeconds: 900, Qualifier: '$LATEST',
@@ -174,6 +175,20 @@ describe('after the first deployment', () => {
     expect(others).toEqual([])
     expect(statement).toMatchObject({ Principal: { Service: 'events.amazonaws.com' }, Action: 'sqs:SendMessage' })
     expect(statement.Condition.ArnEquals['aws:SourceArn'].map((arn: Json) => arn['Fn::GetAtt'][0])).toEqual(Object.keys(ofType('AWS::Events::Rule')).filter((id) => id.endsWith('Schedule1')))
+  })
+
+  test('shards wait in a queue that gives them to their function, and keeps what it cannot do', async () => {
+    const sqs = new SQSClient({})
+    const attributesOf = async (name: string) => {
+      const { QueueUrls } = await sqs.send(new ListQueuesCommand({ QueueNamePrefix: named(name) }))
+      return (await sqs.send(new GetQueueAttributesCommand({ QueueUrl: QueueUrls![0]!, AttributeNames: ['All'] }))).Attributes!
+    }
+    const { VisibilityTimeout, RedrivePolicy } = await attributesOf('shards')
+    expect(VisibilityTimeout).toBe('5400')
+    expect(JSON.parse(RedrivePolicy!)).toMatchObject({ deadLetterTargetArn: arn('sqs:scheduled-images-prod-shard-dead-letters'), maxReceiveCount: 3 })
+    expect((await attributesOf('shard-dead-letters'))['MessageRetentionPeriod']).toBe('1209600')
+    const { EventSourceMappings } = await new LambdaClient({}).send(new ListEventSourceMappingsCommand({}))
+    expect(EventSourceMappings).toMatchObject([{ EventSourceArn: arn('sqs:scheduled-images-prod-shards'), FunctionArn: arn(`lambda:function:${named('shard')}`), BatchSize: 1 }])
   })
 
   test('the bus has a rule for each sentence, with the topic as its target', async () => {
@@ -226,11 +241,12 @@ describe('after the first deployment', () => {
     if (metric.startsWith('ScheduledImages')) expect(watched[0]!.Dimensions).toEqual([{ Name: 'service', Value: 'scheduled-images' }, { Name: 'stage', Value: 'prod' }])
   })
 
-  test('no other alarm is there, and those over all functions and queues leave none out', () => {
+  test('no other alarm is there, and those over all functions, timers and queues leave none out', () => {
     expect(Object.keys(ofType('AWS::CloudWatch::Alarm'))).toHaveLength(6)
-    for (const name of ['errors', 'silence']) {
+    const lambdas = Object.keys(ofType('AWS::Lambda::Function'))
+    for (const [name, those] of [['errors', lambdas], ['silence', lambdas.filter((id) => id !== 'ShardLambdaFunction')]] as const) {
       const watched = metricsOf(alarm(name)).map(({ Dimensions }) => Dimensions[0]!['Value'].Ref as string)
-      expect(watched.toSorted()).toEqual(Object.keys(ofType('AWS::Lambda::Function')).toSorted())
+      expect(watched.toSorted()).toEqual(those.toSorted())
       expect(termsOf(alarm(name))).toHaveLength(watched.length)
     }
     const queues = metricsOf(alarm('dead-letters')).map(({ Dimensions }) => Dimensions[0]!['Value']['Fn::GetAtt'][0] as string)
@@ -244,7 +260,7 @@ describe('after the first deployment', () => {
     const alarms = Object.values(ofType('AWS::CloudWatch::Alarm')).map(({ AlarmName }) => `${arn('cloudwatch:alarm')}:${AlarmName}`)
     expect(widgets[0].properties.alarms.toSorted()).toEqual(alarms.toSorted())
     const metrics = widgets.flatMap(({ properties }: Json) => properties.metrics ?? []).flat().filter((part: unknown) => typeof part === 'string') as string[]
-    expect(new Set(metrics.filter((part) => part.startsWith('scheduled-images-prod-')))).toEqual(new Set([...functions, 'timer-dead-letters'].map(named)))
+    expect(new Set(metrics.filter((part) => part.startsWith('scheduled-images-prod-')))).toEqual(new Set([...functions, 'timer-dead-letters', 'shard-dead-letters'].map(named)))
     const { query } = widgets.find(({ type }: Json) => type === 'log').properties
     expect([...query.matchAll(/SOURCE '([^']+)'/g)].map(([, group]) => group)).toEqual(functions.map((name) => `/aws/lambda/${named(name)}`))
   })

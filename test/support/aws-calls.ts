@@ -4,7 +4,7 @@ import { Agent, type ClientRequest } from 'node:http'
 export interface AwsCall {
   /** `dynamodb:PutItem` */
   readonly action: string
-  /** What it is done to, by its name: `runs`, `runs/index/in-flight`, a parameter, a bus. */
+  /** What it is done to, by its name: `runs`, `runs/index/in-flight`, a parameter, a bus, a queue's URL. */
   readonly resource: string
 }
 
@@ -17,6 +17,7 @@ const calls: Record<string, (input: Input) => AwsCall[]> = {
     ({ TableName, IndexName }: Input) => [{ action: `dynamodb:${operation}`, resource: `${TableName}${IndexName === undefined ? '' : `/index/${IndexName}`}` }],
   ])),
   'DynamoDB_20120810.BatchGetItem': ({ RequestItems }) => Object.keys(RequestItems as object).map((resource) => ({ action: 'dynamodb:BatchGetItem', resource })),
+  'AmazonSQS.SendMessageBatch': ({ QueueUrl }) => [{ action: 'sqs:SendMessage', resource: String(QueueUrl) }],
   'AmazonSSM.GetParameter': ({ Name }) => [{ action: 'ssm:GetParameter', resource: String(Name) }],
   'AWSEvents.PutEvents': ({ Entries }) => (Entries as { EventBusName: string }[]).map(({ EventBusName }) => ({ action: 'events:PutEvents', resource: EventBusName })),
 }
