@@ -9,7 +9,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { createdBy, marks, type Image } from '../lib/model/image.ts'
-import { cadences, daysOfWeek, parseSchedule, type Schedule } from '../lib/model/schedule.ts'
+import { timedCadences, daysOfWeek, parseSchedule, type Schedule } from '../lib/model/schedule.ts'
 import type { Server } from '../lib/model/server.ts'
 import { admit, type Applicant } from '../lib/planner/admission.ts'
 import { decideDue, turnsAt } from '../lib/planner/due.ts'
@@ -97,7 +97,7 @@ function planSchedules(count: number): () => string {
 }
 
 function scheduleOf(n: number): Schedule {
-  const cadence = cadences[n % cadences.length]!
+  const cadence = timedCadences[n % timedCadences.length]!
   const timing = {
     daily: {}, weekly: { dayOfWeek: daysOfWeek[n % 7] }, monthly: { dayOfMonth: 1 + (n % 31) }, yearly: { month: 1 + (n % 12), dayOfMonth: 1 + (n % 31) },
     custom: { cron: crons[Math.floor(n / 5) % crons.length] },

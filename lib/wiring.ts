@@ -11,10 +11,10 @@ import { EventBus } from './aws/event-bus.ts'
 import { ParameterStore } from './aws/parameter-store.ts'
 import { RunsTable } from './aws/runs-table.ts'
 import { SchedulesTable } from './aws/schedules-table.ts'
-import type { ParameterClouds } from './clouds.ts'
+import type { CloudEntries, EnteredClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
 import type { Cadence } from './model/schedule.ts'
-import type { Log, Metrics, Ports, Tick } from './runner/ports.ts'
+import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
 import { snapshot } from './runner/snapshot.ts'
 import type { SnapshotSummary } from './runner/start.ts'
@@ -31,7 +31,12 @@ export interface Service {
   flush(): Promise<void>
 }
 
-/** What is real on Lambda, and otherwise in a demo. */
+/** The same, with all that a person may want to look at and change. */
+export interface Installation extends Service {
+  readonly ports: Ports & { readonly schedules: ScheduleItems; readonly runs: RunHistory; readonly clouds: Pick<EnteredClouds, 'open'> }
+}
+
+/** What is real on Lambda, and otherwise in a demo or a terminal. */
 export interface Edges {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: () => Date
@@ -40,6 +45,8 @@ export interface Edges {
   readonly sleep: (ms: number) => Promise<void>
   readonly log: Log
   readonly metrics: Metrics
+  /** Where the entries of clouds are, in place of Parameter Store. */
+  readonly cloudEntries: (parameters: CloudEntries) => CloudEntries
   /** How requests over plain HTTP leave the process. */
   readonly agent: Agent
 }
@@ -72,7 +79,7 @@ export function wired(edges: Partial<Edges> = {}): Service {
 }
 
 /** Builds a service of its own; {@link wired} is what the functions share. */
-export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Service {
+export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Installation {
   const parsed = environment.safeParse(env)
   if (!parsed.success) {
     const names = parsed.error.issues.map(({ path }) => path.join()).join(', ')
@@ -89,14 +96,15 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
   })
   const events = new EventBus(settings.EVENT_BUS, new EventBridgeClient({ requestHandler }), (message, fields) => log.error(message, fields))
   const parameters = new ParameterStore(settings.CLOUDS_PATH, new SSMClient({ requestHandler }))
-  let clouds: Promise<ParameterClouds> | undefined
-  const ports: Ports = {
+  const entries = given.cloudEntries?.(parameters) ?? parameters
+  let clouds: Promise<EnteredClouds> | undefined
+  const ports = {
     schedules: new SchedulesTable(settings.SCHEDULES_TABLE, dynamodb),
     runs: new RunsTable(settings.RUNS_TABLE, dynamodb, newId, (message, fields) => log.error(message, fields)),
     clouds: {
-      open: async (name, timeLeftMs) => {
+      open: async (name: string, timeLeftMs: () => number) => {
         // Most ticks have nothing to do, and half of a cold start would be spent on what only the others need.
-        clouds ??= import('./clouds.ts').then((module) => new module.ParameterClouds(parameters, { clock, ...(sleep && { sleep }), ...(agent && { agent }) }))
+        clouds ??= import('./clouds.ts').then((module) => new module.EnteredClouds(entries, { clock, ...(sleep && { sleep }), ...(agent && { agent }) }))
         return (await clouds).open(name, timeLeftMs)
       },
     },
@@ -105,11 +113,12 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
     log,
     clock,
     newId,
-    sleep: sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
+    sleep: sleep ?? ((ms: number) => new Promise((resolve) => setTimeout(resolve, ms))),
     dryRun: settings.DRY_RUN,
     maxDeletes: settings.MAX_DELETES,
   }
   return {
+    ports,
     log,
     clock,
     snapshot: (cadence, tick) => snapshot(cadence, tick, ports),

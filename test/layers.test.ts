@@ -42,6 +42,9 @@ test.each<[path: string, content: string, message: string]>([
   ['lib/aws/x.ts', "import { settle } from '../runner/settle.ts'\nexport { settle }\n", 'lib/aws imports lib/model only'],
   ['functions/x.ts', "import { snapshot } from '../lib/runner/snapshot.ts'\nexport { snapshot }\n", 'Functions call lib/wiring.ts'],
   ['functions/x.ts', "import { startWorld } from '../demo/world.ts'\nexport { startWorld }\n", 'Functions call lib/wiring.ts'],
+  ['lib/sqlite/x.ts', "import { SchedulesTable } from '../aws/schedules-table.ts'\nexport { SchedulesTable }\n", 'lib/sqlite imports lib/model only'],
+  ['cli/commands/x.ts', "import { connect } from '../../lib/openstack/cloud.ts'\nexport { connect }\n", 'Commands open an installation'],
+  ['cli/commands/x.ts', "import { DynamoDBClient } from '@aws-sdk/client-dynamodb'\nexport { DynamoDBClient }\n", 'Commands open an installation'],
 ])('a violation in %s is caught: %s', (path, content, message) => {
   expect(lint(path, content)).toContain(message)
 })

@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'CREDENTIALS_INVALID'
   | 'CONFIGURATION_INVALID'
   | 'EVENT_INVALID'
+  | 'CONFIRMATION_NEEDED'
   // reaching and entering a cloud
   | 'CLOUD_UNREACHABLE'
   | 'CLOUD_AUTH_FAILED'

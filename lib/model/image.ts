@@ -63,6 +63,8 @@ export interface VolumeSnapshot {
   readonly volume: string
   /** `available`, `creating`, `error`, … */
   readonly status: string
+  /** Of its volume: what quotas count, whatever it takes up. */
+  readonly sizeGiB: number
 }
 
 /** A Cinder volume, as far as a server's image can be read from it. */

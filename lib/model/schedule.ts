@@ -3,8 +3,10 @@ import * as z from 'zod'
 import { calendarRules, durationSchema, keepLast, type KeepRules } from './keep.ts'
 import { nearest } from './nearest.ts'
 
-/** How often; each has its timer function. */
-export const cadences = ['daily', 'weekly', 'monthly', 'yearly', 'custom'] as const
+/** How often: those that a timer function looks at. */
+export const timedCadences = ['daily', 'weekly', 'monthly', 'yearly', 'custom'] as const
+/** A `manual` schedule has no turns: a person, or a program of theirs, asks for each of its images. */
+export const cadences = [...timedCadences, 'manual'] as const
 export type Cadence = (typeof cadences)[number]
 
 /** In croner's and cron's order: Sunday is 0. */
@@ -106,6 +108,15 @@ export interface InvalidSchedule {
   readonly state: ScheduleState
 }
 
+/** What a schedule's item is found by. */
+export interface ScheduleKey {
+  readonly cadence: Cadence
+  readonly name: string
+}
+
+/** An item of the schedules table as it is written there, with its keys. */
+export type ScheduleItem = Readonly<Record<string, unknown>>
+
 export type ParsedSchedule =
   | { readonly valid: true; readonly schedule: Schedule }
   | { readonly valid: false; readonly invalid: InvalidSchedule }
@@ -196,7 +207,12 @@ const belongings: Readonly<Partial<Record<keyof typeof attributes, readonly Cade
   month: ['yearly'],
   cron: ['custom'],
   at: ['daily', 'weekly', 'monthly', 'yearly'],
+  spread: timedCadences,
+  onEnable: timedCadences,
 }
+
+/** Why a cadence has no use for the attributes of others. */
+const why: Readonly<Partial<Record<Cadence, string>>> = { custom: 'since its cron says when', manual: 'since a manual schedule has no turns' }
 
 const shape = Object.fromEntries(Object.entries(attributes).map(([name, [schema]]) => [name, schema])) as {
   [Name in keyof typeof attributes]: (typeof attributes)[Name][0]
@@ -268,10 +284,11 @@ function contradictions(item: Readonly<Record<string, unknown>>): Fault[] {
   if (cadence === 'custom' && !has('cron')) fault('cron', `cron is required for custom: ${attributes.cron[1]}.`)
   for (const [name, owners] of Object.entries(belongings)) {
     if (!has(name) || !cadences.includes(cadence) || owners.includes(cadence)) continue
-    const fix = cadence === 'custom' ? 'its cron says when' : `use the cadence ${list(owners, 'or')}`
-    fault(name, `${name} belongs to ${list(owners, 'and')}; remove it${cadence === 'custom' ? `, since ${fix}` : `, or ${fix}`}.`)
+    const fix = why[cadence] ?? `or use the cadence ${list(owners, 'or')}`
+    fault(name, `${name} belongs to ${list(owners, 'and')}; remove it, ${fix}.`)
   }
   if (!has('server') && !has('selector')) fault('server', `server is required, or a selector: ${attributes.server[1]}.`)
+  if (cadence === 'manual' && has('selector')) fault('selector', 'a manual schedule is of one server; give server in place of selector.')
   if (has('server') && has('selector')) fault('selector', 'selector and server contradict each other; remove one of them.')
   if (has('maxServers') && !has('selector')) fault('maxServers', 'maxServers belongs to a selector; remove it.')
   if (!has('retention') && !has('keep')) fault('retention', `retention is required, or keep: ${attributes.retention[1]}.`)

@@ -5,8 +5,8 @@ import { linksSchema, nextOf, readPages } from './pages.ts'
 import type { Session } from './session.ts'
 
 const snapshotSchema = z
-  .object({ id: z.guid(), name: z.string().nullish(), volume_id: z.string(), status: z.string() })
-  .transform(({ id, name, volume_id, status }): VolumeSnapshot => ({ id, name: name ?? '', volume: volume_id, status }))
+  .object({ id: z.guid(), name: z.string().nullish(), volume_id: z.string(), status: z.string(), size: z.number() })
+  .transform(({ id, name, volume_id, status, size }): VolumeSnapshot => ({ id, name: name ?? '', volume: volume_id, status, sizeGiB: size }))
 const snapshotsSchema = z
   .object({ snapshots: z.array(snapshotSchema), snapshots_links: linksSchema })
   .transform(({ snapshots, snapshots_links }) => ({ snapshots, next: nextOf(snapshots_links) }))

@@ -106,6 +106,16 @@ export class ImageService {
     })
   }
 
+  /** Has Glance refuse to delete an image, by whomever; or no longer. */
+  async setProtected(id: string, isProtected: boolean): Promise<void> {
+    await this.#session.send('image', `/images/${encodeURIComponent(id)}`, {
+      method: 'PATCH',
+      body: [{ op: 'replace', path: '/protected', value: isProtected }],
+      contentType: jsonPatch,
+      what: `${isProtected ? 'Protecting' : 'No longer protecting'} image ${id}`,
+    })
+  }
+
   /** Makes an image `shared`, so that it can have members, or `private` again. Like {@link addMarks} it lasts on an `active` image only. */
   async setVisibility(id: string, visibility: 'shared' | 'private'): Promise<void> {
     await this.#session.send('image', `/images/${encodeURIComponent(id)}`, {

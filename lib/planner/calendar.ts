@@ -24,7 +24,7 @@ const dayMs = 86_400_000
  *
  * @param spreadMinutes - The server's share of `spread`, from {@link spreadOf}.
  * @returns The turn with the greatest `startsAt` ≤ `now`.
- * @throws RangeError when a cron does not come within some centuries; no such item is valid.
+ * @throws RangeError for `manual`, which has no turns, and when a cron does not come within some centuries; no such item is valid.
  */
 export function latestTurn(timing: Timing, spreadMinutes: number, now: Date): Turn {
   return turnBefore(timing, spreadMinutes, new Date(now.getTime() + 1))
@@ -120,6 +120,8 @@ function datesOf({ cadence, dayOfWeek, dayOfMonth, month }: Timing): Dates {
       return { indexOf: monthOf, dayAt: (index) => dayInMonth(index, dayOfMonth) }
     case 'yearly':
       return { indexOf: (day) => Math.floor(monthOf(day) / 12), dayAt: (year) => dayInMonth(year * 12 + month - 1, dayOfMonth) }
+    case 'manual':
+      throw new RangeError('A manual schedule has no turns.')
     default:
       return { indexOf: (day) => day, dayAt: (day) => day }
   }

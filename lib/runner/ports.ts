@@ -1,7 +1,7 @@
 import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
 import type { Problem } from '../model/errors.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
-import type { Cadence, ParsedSchedule, ScheduleState } from '../model/schedule.ts'
+import type { Cadence, ParsedSchedule, ScheduleItem, ScheduleKey, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 
 /** One cloud, entered: what the runners ask of OpenStack. Each method rejects with a `ScheduledImagesError`. */
@@ -62,6 +62,17 @@ export interface Schedules {
   writeState(key: { cadence: string; name: string }, change: StateChange): Promise<void>
 }
 
+/** The schedules table, as people edit it. */
+export interface ScheduleItems {
+  get(key: ScheduleKey): Promise<ScheduleItem | undefined>
+  /** @returns false when there is such an item already; it stays as it is. */
+  create(item: ScheduleItem): Promise<boolean>
+  /** Sets the given attributes (undefined removes one) and touches no other. @returns false when the item is gone. */
+  edit(key: ScheduleKey, attributes: ScheduleItem): Promise<boolean>
+  /** @returns false when it was gone already. */
+  remove(key: ScheduleKey): Promise<boolean>
+}
+
 export type StateChange = { readonly [Field in keyof ScheduleState]: ScheduleState[Field] | undefined }
 
 /** The runs table. Each write is conditional on what its caller last saw. */
@@ -91,6 +102,12 @@ export interface Runs {
   /** When a cloud's images were last pruned; undefined if never. */
   lastPrune(cloud: string): Promise<Date | undefined>
   recordPrune(cloud: string, at: Date): Promise<void>
+}
+
+/** What the runs table remembers. */
+export interface RunHistory {
+  /** The runs of one server, of all schedules; a run is forgotten 35 days after its period. */
+  history(server: string): Promise<Run[]>
 }
 
 /** Servers by their ids. */

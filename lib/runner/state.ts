@@ -76,6 +76,8 @@ export function settledState({ state, ...item }: Schedule | InvalidSchedule, set
     // A problem only while no later run is there to have its own.
     const { problem: _problem, next: _next, ...lasting } = change
     Object.assign(shown, state.lastRun === undefined || state.lastRun.period === run.period ? change : lasting)
+    // Nobody tries a manual image again.
+    if (item.cadence === 'manual') delete shown.next
   }
   return shown
 }

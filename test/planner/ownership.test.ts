@@ -45,7 +45,7 @@ test('the volume snapshots of an image are those that it alone names, and none w
 
 const attempt = { ...run({ volumes: ['volume-1', 'volume-2'], imageName: 'Daily-web-1-1795222800' }), refused: true }
 const left = (attributes: Partial<VolumeSnapshot> = {}): VolumeSnapshot =>
-  ({ id: id(101), name: 'snapshot for Daily-web-1-1795222800', volume: 'volume-2', status: 'available', ...attributes })
+  ({ id: id(101), name: 'snapshot for Daily-web-1-1795222800', volume: 'volume-2', status: 'available', sizeGiB: 1, ...attributes })
 
 test.each<[sentence: string, stranded: boolean, snapshot: VolumeSnapshot, images?: readonly Image[]]>([
   ['has the name of the image that was to be, and no image names it', true, left()],

@@ -137,7 +137,7 @@ export class MemoryCloud implements Cloud {
   }
 
   #snapshot({ id, minutes }: Machine, image: string): string {
-    const snapshot = { id: this.#newId(), name: `snapshot for ${image}`, volume: volumeOf(id), status: 'creating' }
+    const snapshot = { id: this.#newId(), name: `snapshot for ${image}`, volume: volumeOf(id), status: 'creating', sizeGiB: 1 }
     this.snapshots.set(snapshot.id, snapshot)
     const finish = () => {
       if (this.snapshots.has(snapshot.id)) this.snapshots.set(snapshot.id, { ...snapshot, status: 'available' })

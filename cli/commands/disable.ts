@@ -1,0 +1,23 @@
+import type { Command } from 'commander'
+import { enrolments } from '../../lib/runner/enrolment.ts'
+import type { Context } from '../context.ts'
+import { serverId } from '../server.ts'
+import { notEnabled } from './show.ts'
+
+/** `nova scheduled-images-disable`. */
+export function registerDisable(program: Command, context: () => Context): void {
+  program
+    .command('disable')
+    .summary('make no more scheduled images of a server')
+    .description('Disables scheduled images of a server. The images that there are stay, and nothing deletes them any more.')
+    .argument('<server>', 'name or UUID')
+    .action((server: string) => disable(server, context()))
+}
+
+async function disable(given: string, context: Context): Promise<void> {
+  const { ports } = context.open()
+  const server = await serverId(given, () => ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs))
+  const present = await enrolments(server, ports.schedules)
+  if (present.length === 0) throw notEnabled(server)
+  for (const { key } of present) await ports.schedules.remove(key)
+}

@@ -1,0 +1,51 @@
+import { openDirectory, openStage, type TerminalEdges } from '../lib/installation.ts'
+import type { Tick } from '../lib/runner/ports.ts'
+import { reserveMs } from '../lib/runner/ports.ts'
+import type { Installation } from '../lib/wiring.ts'
+import { terminalLog } from './log.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What stands behind every command. */
+export interface GlobalOptions {
+  readonly stage: string
+  readonly local?: string
+  readonly cloud: string
+  readonly output: 'table' | 'json'
+  readonly verbose?: true
+}
+
+/** What a command works with. */
+export interface Context {
+  readonly terminal: Terminal
+  readonly options: GlobalOptions
+  readonly env: TerminalEdges['env']
+  readonly clock: () => Date
+  /** Opens the stage or directory that the user named. Nothing is asked of it, or of a cloud, before the first call. */
+  open(options?: { readonly dryRun?: boolean | undefined }): Installation
+  /** Prints an answer: `json` as one document where a machine reads, and `text()` otherwise. */
+  show(json: unknown, text: () => string): void
+  /** A firing of a timer at a moment; Ctrl-C keeps it from beginning anything more, and what is begun is finished. */
+  tick(now: Date): Tick
+  /** From now on the command itself sees to Ctrl-C; otherwise it ends at once. */
+  outliveInterrupt(): void
+}
+
+/** Time is not short in a terminal. */
+const unhurriedMs = 24 * 3_600_000
+
+export function createContext(options: GlobalOptions, terminal: Terminal, edges: Omit<TerminalEdges, 'log'>, outliveInterrupt: () => void): Context {
+  const { clock, env } = edges
+  const log = terminalLog(terminal, clock, { verbose: options.verbose ?? false, json: options.output === 'json' })
+  return {
+    terminal,
+    options,
+    env,
+    clock,
+    open: ({ dryRun = false } = {}) =>
+      options.local === undefined ? openStage(options.stage, options.cloud, { dryRun }, { ...edges, log }) : openDirectory(options.local, { dryRun }, { ...edges, log }),
+    show: (json, text) => terminal.print(options.output === 'json' ? JSON.stringify(json, null, 2) : text()),
+    // A request that is under way may be finished.
+    tick: (now) => ({ now, timeLeftMs: () => (terminal.interrupted.aborted ? reserveMs - 1 : unhurriedMs) }),
+    outliveInterrupt,
+  }
+}

@@ -1,0 +1,89 @@
+import { Command, CommanderError, Option } from 'commander'
+import { randomUUID } from 'node:crypto'
+import type { TerminalEdges } from '../lib/installation.ts'
+import { registerDisable } from './commands/disable.ts'
+import { registerEnable } from './commands/enable.ts'
+import { registerShow } from './commands/show.ts'
+import { createContext, type Context, type GlobalOptions } from './context.ts'
+import { ExitCode, exitCodes, failureText } from './failure.ts'
+import { processTerminal, type Terminal } from './terminal.ts'
+
+/** Adds a command to the program. `context` is there once the command's action runs. */
+export type Register = (program: Command, context: () => Context) => void
+
+const commands: readonly Register[] = [registerEnable, registerDisable, registerShow]
+
+/**
+ * Runs one command line.
+ *
+ * @param args - Without node and the script.
+ * @returns the exit code.
+ */
+export async function main(args: readonly string[], terminal: Terminal, edges: Omit<TerminalEdges, 'log'>): Promise<number> {
+  let context: Context | undefined
+  let outlives = false
+  const program = new Command('scheduled-images')
+    .description('Automatic, rotating snapshots of the servers of any OpenStack cloud.')
+    .addOption(new Option('--stage <stage>', 'the deployed stage').env('SCHEDULED_IMAGES_STAGE').default('dev'))
+    .addOption(new Option('--local <dir>', 'no AWS: tables in DIR, credentials from clouds.yaml').env('SCHEDULED_IMAGES_LOCAL'))
+    .addOption(new Option('--cloud <name>', 'which cloud').default('default'))
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'json']).default('table'))
+    .option('-v, --verbose', 'log each decision, and show where an unexpected error came from')
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.replace(/\n$/, '')),
+      writeErr: (text) => terminal.note(text.replace(/\n$/, '')),
+      getOutHelpWidth: () => terminal.columns ?? 100,
+      getErrHelpWidth: () => terminal.columns ?? 100,
+      getOutHasColors: () => terminal.colours,
+      getErrHasColors: () => terminal.colours,
+    })
+    .addHelpText('after', `
+Credentials of OpenStack are found as python-openstackclient finds them (OS_CLOUD, OS_*, clouds.yaml), or in the stage's parameters;
+those of AWS as the AWS CLI finds them.
+
+Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted. That of check is Nagios': 0 OK, 1 warning, 2 critical, 3 unknown.`)
+    .showHelpAfterError('(--help shows what there is)')
+    .exitOverride()
+    .hook('preAction', (_, command) => {
+      context = createContext(command.optsWithGlobals<GlobalOptions>(), terminal, edges, () => {
+        outlives = true
+      })
+    })
+  for (const register of commands) register(program, () => context!)
+
+  const interrupted = new Promise<'interrupted'>((resolve) => {
+    const end = () => {
+      if (!outlives) resolve('interrupted')
+    }
+    if (terminal.interrupted.aborted) end()
+    else terminal.interrupted.addEventListener('abort', end, { once: true })
+  })
+  try {
+    const ended = await Promise.race([program.parseAsync([...args], { from: 'user' }), interrupted])
+    if (ended === 'interrupted' || terminal.interrupted.aborted) return exitCodes.interrupted
+    return exitCodes.done
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    if (terminal.interrupted.aborted) return exitCodes.interrupted
+    if (error instanceof ExitCode) return error.code
+    terminal.note(failureText(error, args.includes('-v') || args.includes('--verbose')))
+    return exitCodes.failed
+  } finally {
+    terminal.progress(undefined)
+  }
+}
+
+/** The command of this process. */
+export async function run(): Promise<void> {
+  const interruption = new AbortController()
+  process.on('SIGINT', () => {
+    // The second Ctrl-C is meant.
+    if (interruption.signal.aborted) process.exit(exitCodes.interrupted)
+    interruption.abort()
+  })
+  // A reader that has seen enough, `| head` for one.
+  process.stdout.on('error', () => process.exit())
+  const code = await main(process.argv.slice(2), processTerminal(interruption.signal), { env: process.env, clock: () => new Date(), newId: randomUUID })
+  // Connections that are kept alive would hold the process.
+  process.exit(code)
+}

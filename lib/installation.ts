@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { EnteredClouds, type CloudEntries } from './clouds.ts'
+import { ScheduledImagesError } from './model/errors.ts'
+import { findCloud } from './openstack/client-config.ts'
+import { readClientFile } from './openstack/client-files.ts'
+import { prune } from './runner/prune.ts'
+import { snapshot } from './runner/snapshot.ts'
+import { openDatabase } from './sqlite/database.ts'
+import { RunsTable } from './sqlite/runs-table.ts'
+import { SchedulesTable } from './sqlite/schedules-table.ts'
+import { wire, type Edges, type Installation } from './wiring.ts'
+
+/** What a terminal gives: the rest of the edges is what it is everywhere. */
+export type TerminalEdges = Pick<Edges, 'env' | 'clock' | 'log'> & Partial<Pick<Edges, 'newId' | 'sleep' | 'agent'>>
+
+export interface InstallationOptions {
+  /** Plan and log only. */
+  readonly dryRun: boolean
+}
+
+const noMetrics: Edges['metrics'] = { count: () => {} }
+
+/**
+ * The tables, parameters and bus of one deployed stage, with the SDK's usual configuration. The names are those of
+ * serverless.yml; the functions' own variables (`SCHEDULES_TABLE` and so on) come before them.
+ *
+ * @param cloud - The cloud that `OS_CLOUD` or `OS_AUTH_URL` stands for, where the terminal has one of them; every other is entered by its parameter.
+ */
+export function openStage(stage: string, cloud: string, { dryRun }: InstallationOptions, { env, ...edges }: TerminalEdges): Installation {
+  const named = env['OS_CLOUD'] !== undefined || env['OS_AUTH_URL'] !== undefined
+  const cloudEntries = (parameters: CloudEntries): CloudEntries => {
+    const own = clientEntries(env)
+    return { get: (name) => (named && name === cloud ? own.get('default') : parameters.get(name)) }
+  }
+  return wire({
+    newId: randomUUID,
+    metrics: noMetrics,
+    ...edges,
+    cloudEntries,
+    env: {
+      SCHEDULES_TABLE: `scheduled-images-${stage}-schedules`,
+      RUNS_TABLE: `scheduled-images-${stage}-runs`,
+      CLOUDS_PATH: `/scheduled-images/${stage}/clouds/`,
+      EVENT_BUS: `scheduled-images-${stage}`,
+      ...env,
+      DRY_RUN: String(dryRun),
+    },
+  })
+}
+
+/**
+ * The same without AWS, for one machine: the tables are in a SQLite database in a directory, which is made where there is
+ * none, and clouds are entries of clouds.yaml. Nobody is sent events; the log has what they say.
+ *
+ * @param directory - Its own `clouds.yaml`, if it has one, comes before those of the user and the machine.
+ * @throws ScheduledImagesError `CONFIGURATION_INVALID` when the directory cannot be used.
+ */
+export function openDirectory(directory: string, { dryRun }: InstallationOptions, { env, clock, log, newId = randomUUID, sleep = wait, agent }: TerminalEdges): Installation {
+  const database = databaseIn(directory)
+  const ports: Installation['ports'] = {
+    schedules: new SchedulesTable(database),
+    runs: new RunsTable(database, (message, fields) => log.error(message, fields)),
+    clouds: new EnteredClouds(clientEntries(env, directory), { clock, sleep, ...(agent && { agent }) }),
+    events: { publish: (event) => log.debug(`event: ${event.type}`, { event }) },
+    metrics: noMetrics,
+    log,
+    clock,
+    newId,
+    sleep,
+    dryRun,
+    maxDeletes: 100,
+  }
+  return {
+    ports,
+    log,
+    clock,
+    snapshot: (cadence, tick) => snapshot(cadence, tick, ports),
+    prune: (tick) => prune(tick, ports),
+    flush: async () => {},
+  }
+}
+
+function databaseIn(directory: string): ReturnType<typeof openDatabase> {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    return openDatabase(join(directory, 'scheduled-images.sqlite'))
+  } catch (error) {
+    throw new ScheduledImagesError('CONFIGURATION_INVALID', `The directory ${directory} cannot be used for the tables: ${(error as Error).message}.`, { cause: error })
+  }
+}
+
+/**
+ * Clouds as python-openstackclient finds them; `default` is the one that it would take without a name.
+ *
+ * @param directory - Its `clouds.yaml` comes first, if it has one and the environment names no other.
+ */
+function clientEntries(env: Edges['env'], directory?: string): CloudEntries {
+  const own = directory === undefined ? undefined : join(directory, 'clouds.yaml')
+  const file = env['OS_CLIENT_CONFIG_FILE'] ?? (own !== undefined && existsSync(own) ? own : undefined)
+  const edges = { env: { ...env, OS_CLIENT_CONFIG_FILE: file }, readFile: readClientFile, home: homedir(), cwd: process.cwd() }
+  return { get: async (name) => JSON.stringify(findCloud(edges, name === 'default' ? undefined : name).entry) }
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
