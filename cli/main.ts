@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
+import { registerCloud } from './commands/cloud.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerEnable } from './commands/enable.ts'
 import { registerShow } from './commands/show.ts'
@@ -11,7 +12,7 @@ import { processTerminal, type Terminal } from './terminal.ts'
 /** Adds a command to the program. `context` is there once the command's action runs. */
 export type Register = (program: Command, context: () => Context) => void
 
-const commands: readonly Register[] = [registerEnable, registerDisable, registerShow]
+const commands: readonly Register[] = [registerEnable, registerDisable, registerShow, registerCloud]
 
 /**
  * Runs one command line.

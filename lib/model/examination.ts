@@ -15,6 +15,8 @@ export interface Login {
   /** Whether certificates are checked. */
   readonly verify: boolean
   readonly region: string | undefined
+  /** When the token ends; the next one is asked for by itself. */
+  readonly tokenExpiresAt: Date
 }
 
 /** What somebody has used of what they may. */

@@ -1,6 +1,8 @@
 import * as z from 'zod'
+import { hasCode } from '../model/errors.ts'
 import type { Login } from '../model/examination.ts'
 import { parseAnswer } from './answer.ts'
+import type { ServiceName } from './config.ts'
 import { utc } from './identity.ts'
 import type { Session } from './session.ts'
 
@@ -19,6 +21,17 @@ export class Identity {
   /** Who the credentials are; from the token, without a request of its own. */
   login(): Promise<Login> {
     return this.#session.login()
+  }
+
+  /** Where each service is by the catalog; undefined for one that the cloud does not have. */
+  async services(): Promise<Readonly<Record<ServiceName, string | undefined>>> {
+    const find = (service: ServiceName) =>
+      this.#session.endpoint(service).catch((error: unknown) => {
+        if (!hasCode(error, 'CLOUD_SERVICE_MISSING')) throw error
+        return undefined
+      })
+    const [compute, image, blockStorage] = await Promise.all([find('compute'), find('image'), find('block-storage')])
+    return { compute, image, 'block-storage': blockStorage }
   }
 
   /**

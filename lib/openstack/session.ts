@@ -39,12 +39,13 @@ export class Session {
 
   /** Who the credentials are. */
   async login(): Promise<Login> {
-    const { user, roles, project, projectName, application, passwordExpiresAt, issuedAt } = await this.#token()
+    const { user, roles, project, projectName, application, passwordExpiresAt, issuedAt, expiresAt } = await this.#token()
     const { credentials, authUrl, verify, region } = this.#config
     const readAt = this.#cache.issuedAt
     return {
       kind: credentials.kind, roles, user, application, passwordExpiresAt, authUrl, verify, region,
       project: { id: project, name: projectName },
+      tokenExpiresAt: expiresAt,
       clockAheadMs: issuedAt && readAt ? readAt.getTime() - issuedAt.getTime() : undefined,
     }
   }
