@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
 import { registerCloud } from './commands/cloud.ts'
 import { registerDisable } from './commands/disable.ts'
+import { registerDoctor } from './commands/doctor.ts'
 import { registerEnable } from './commands/enable.ts'
 import { registerShow } from './commands/show.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
@@ -12,7 +13,7 @@ import { processTerminal, type Terminal } from './terminal.ts'
 /** Adds a command to the program. `context` is there once the command's action runs. */
 export type Register = (program: Command, context: () => Context) => void
 
-const commands: readonly Register[] = [registerEnable, registerDisable, registerShow, registerCloud]
+const commands: readonly Register[] = [registerEnable, registerDisable, registerShow, registerCloud, registerDoctor]
 
 /**
  * Runs one command line.

@@ -95,6 +95,11 @@ export class BlockStorage {
     return new Map(pages.flatMap(({ volumes }) => volumes).map(({ id, size }) => [id, size]))
   }
 
+  /** Whether snapshots may be listed. */
+  mayReadSnapshots(): Promise<Permission> {
+    return permission(this.#session, 'block-storage', '/snapshots/detail?limit=1', { method: 'GET', what: 'Asking whether volume snapshots may be listed' })
+  }
+
   /** Whether snapshots may be deleted, as {@link permission} can tell. */
   mayDeleteSnapshots(): Promise<Permission> {
     return permission(this.#session, 'block-storage', `/snapshots/${nothing}`, { method: 'DELETE', what: 'Asking whether volume snapshots may be deleted' })

@@ -10,7 +10,7 @@ import { scheduledImage } from './ownership.ts'
 import { consistencyRefusal, indexServers, matchServers, selectServer } from './selection.ts'
 
 /** Something that was looked at, or why it could not be. */
-export type Fact<Value> = { readonly known: true; readonly value: Value } | { readonly known: false; readonly problem: Problem }
+export type Fact<Value> = { readonly known: true; readonly value: Value } | { readonly known: false; readonly why: string }
 
 /** What there is to know of one cloud. */
 export interface CloudFacts {
@@ -77,7 +77,7 @@ const skewProblemMs = 5 * 60_000
 export function diagnose(facts: CloudFacts): Finding[] {
   const { inside } = facts
   const findings = [...tables(facts)]
-  if (!facts.login.known) return [...findings, problem('credentials', facts.login.problem.message, 'Correct it as the sentence says; docs/clouds.md has every error of a cloud.')]
+  if (!facts.login.known) return [...findings, problem('credentials', facts.login.why, 'Correct it as the sentence says; docs/clouds.md has every error of a cloud.')]
   const login = facts.login.value
   findings.push(...credentials(login, inside, facts.now), ...connection(login), ...roles(login))
   if (!inside) return findings
@@ -120,7 +120,7 @@ function enabledOf(schedules: readonly ParsedSchedule[], cloud: string): Schedul
 
 function tables({ schedules, runs }: CloudFacts): Finding[] {
   const broken = [schedules, runs].find((fact) => !fact.known)
-  if (broken && !broken.known) return [problem('tables', broken.problem.message, 'Look at the stage, the region and the rights of your AWS credentials, or at the directory of --local.')]
+  if (broken && !broken.known) return [problem('tables', broken.why, 'Look at the stage, the region and the rights of your AWS credentials, or at the directory of --local.')]
   return [ok('tables', 'The tables of schedules and runs can be read.')]
 }
 
@@ -138,7 +138,7 @@ function credentials(login: Login, inside: InsideFacts | undefined, now: Date): 
   } else findings.push(ok('credentials', `The application credential "${application.name}" of ${user}, in ${where}${application.restricted ? '; restricted' : ''}.`))
   const ends = inside?.credentialExpiry
   if (!ends) return findings
-  if (!ends.known) return [...findings, warning('expiry', `When the application credential ends is not known: ${ends.problem.message}`, 'Look at it by openstack application credential show.')]
+  if (!ends.known) return [...findings, warning('expiry', `When the application credential ends is not known: ${ends.why}`, 'Look at it by openstack application credential show.')]
   if (!ends.value) return [...findings, ok('expiry', 'The application credential does not expire.')]
   return [...findings, expiry('The application credential', ends.value, now, 'Make a new one and store it before that day; docs/clouds.md says how.')]
 }
@@ -166,18 +166,18 @@ function connection({ verify, authUrl, clockAheadMs }: Login): Finding[] {
 
 function roles({ roles: names }: Login): Finding[] {
   const has = (...wanted: string[]) => names.some((name) => wanted.includes(name.toLowerCase().replaceAll('_', '')))
-  const list = names.join(', ')
+  const are = names.length === 1 ? `The role is ${names.join()}` : `The roles are ${names.join(', ')}`
   if (names.length === 0) return [warning('roles', 'Keystone did not say which roles the credentials have.', 'Give them the role member.')]
-  if (has('admin')) return [warning('roles', `The roles are ${list}; an administrator can reach other projects\' images, and is not needed.`, 'Use credentials with the role member alone.')]
-  if (has('member')) return [ok('roles', `The roles are ${list}.`)]
+  if (has('admin')) return [warning('roles', `${are}; an administrator can reach other projects' images, and is not needed.`, 'Use credentials with the role member alone.')]
+  if (has('member')) return [ok('roles', `${are}.`)]
   if (names.every((name) => name.toLowerCase() === 'reader')) {
     return [warning('roles', 'The only role is reader, which makes and deletes no images by the default policies since OpenStack 2023.1.', 'Use credentials with the role member.')]
   }
-  return [ok('roles', `The roles are ${list}; member is not among them, so it depends on the cloud's own policies what they may do.`)]
+  return [ok('roles', `${are} and not member, so it depends on the cloud's own policies what they may do.`)]
 }
 
 function services({ services: fact }: InsideFacts, members: readonly Member[]): Finding[] {
-  if (!fact.known) return [problem('services', fact.problem.message, 'Correct "region_name", "interface" or an endpoint override.')]
+  if (!fact.known) return [problem('services', fact.why, 'Correct "region_name", "interface" or an endpoint override.')]
   const { compute, image, 'block-storage': volumes } = fact.value
   if (volumes) return [ok('services', `Nova, Glance and Cinder are in the catalog: ${[compute, image, volumes].map((url) => new URL(url!).host).filter((host, i, all) => all.indexOf(host) === i).join(', ')}.`)]
   const backed = members.flatMap(({ servers }) => servers).filter((server) => server.volumes.length > 0)
@@ -186,7 +186,7 @@ function services({ services: fact }: InsideFacts, members: readonly Member[]): 
 }
 
 function microversion({ missingMicroversion: fact }: InsideFacts, members: readonly Member[]): Finding[] {
-  if (!fact.known) return [warning('microversion', `Nova did not say what it speaks: ${fact.problem.message}`, 'Look again when Nova answers.')]
+  if (!fact.known) return [warning('microversion', `Nova did not say what it speaks: ${fact.why}`, 'Look again when Nova answers.')]
   if (fact.value === undefined) return [ok('microversion', 'Nova speaks the microversions 2.26 and 2.45 that are used.')]
   const minor = Number(fact.value.split('.')[1])
   const byTags = members.some(({ schedule: { server } }) => 'selector' in server && (server.selector.tags.length > 0 || server.selector.exclude.tags.length > 0))
@@ -213,9 +213,9 @@ function permissions({ may }: InsideFacts, members: readonly Member[]): Finding[
     if (fact.known && fact.value === 'yes') allowed.push(words)
     else if (fact.known && fact.value === 'policy') findings.push({ check: 'policies', level, sentence: `The credentials may not ${words}: the cloud's policy refuses it.${noNeed}`, fix: 'Use credentials with the role member.' })
     else if (fact.known) findings.push({ check: 'policies', level, sentence: `The credentials may not ${words}: the application credential's access rules do not have it.${noNeed}`, fix: 'Make one with the access rules of docs/clouds.md.' })
-    else findings.push(warning('policies', `Whether the credentials may ${words} could not be found out: ${fact.problem.message}`, 'Look again when the service answers.'))
+    else findings.push(warning('policies', `Whether the credentials may ${words} could not be found out: ${fact.why}`, 'Look again when the service answers.'))
   }
-  return allowed.length === 0 ? findings : [ok('policies', `Nothing refuses to ${list(allowed)}.`), ...findings]
+  return allowed.length === 0 ? findings : [ok('policies', `As far as can be asked without harm, the credentials may ${list(allowed)}.`), ...findings]
 }
 
 function schedules({ schedules: fact, cloud }: CloudFacts, members: readonly Member[]): Finding[] {
@@ -266,7 +266,7 @@ function growthsOf({ now }: CloudFacts, { images, volumeSizes }: InsideFacts, me
 }
 
 function imageQuotas({ imageUsage: fact }: InsideFacts, growing: readonly Growing[]): Finding[] {
-  if (!fact.known) return [warning('image quota', `How many images the project may have is not known: ${fact.problem.message}`, 'Look again when Glance answers, or ask the operator.')]
+  if (!fact.known) return [warning('image quota', `How many images the project may have is not known: ${fact.why}`, 'Look again when Glance answers, or ask the operator.')]
   if (!fact.value?.count && !fact.value?.size) return [ok('image quota', 'Glance tells of no quota of images.')]
   const { count: images, size } = fact.value
   const known = growing.filter(({ bytes }) => bytes !== undefined)
@@ -283,7 +283,7 @@ function volumeQuotas({ volumeLimits: fact, volumeSizes, services: catalog }: In
   const backed = growing.filter(({ snapshots }) => snapshots > 0)
   if (backed.length === 0) return [ok('volume quota', 'No scheduled server boots from a volume, so no volume snapshots are needed.')]
   if (catalog.known && !catalog.value['block-storage']) return []
-  if (!fact.known) return [warning('volume quota', `How many volume snapshots the project may have is not known: ${fact.problem.message}`, 'Look again when Cinder answers; an access rule may be missing.')]
+  if (!fact.known) return [warning('volume quota', `How many volume snapshots the project may have is not known: ${fact.why}`, 'Look again when Cinder answers; an access rule may be missing.')]
   const { snapshots, gigabytes } = fact.value
   return [
     quota('volume quota', snapshots, backed.map((growth) => ({ ...growth, each: growth.snapshots })), (amount) => count(amount, 'volume snapshot'), 'volume snapshot'),
@@ -309,7 +309,7 @@ function guests({ guests: facts }: InsideFacts, members: readonly Member[]): Fin
   const servers = [...new Map(quiesced.flatMap((member) => member.servers.map((server) => [server.id, server]))).values()]
   const findings = servers.flatMap((server): Finding[] => {
     const fact = facts.get(server.id)
-    if (!fact?.known) return [warning('guest agent', `Whether server "${server.name}" can be quiesced is not known: ${fact?.problem.message ?? 'it was not looked at.'}`, 'Look again when Glance answers.')]
+    if (!fact?.known) return [warning('guest agent', `Whether server "${server.name}" can be quiesced is not known: ${fact?.why ?? 'it was not looked at.'}`, 'Look again when Glance answers.')]
     const why = consistencyRefusal(server, 'quiesced', fact.value)
     return why ? [problem('guest agent', why.message, 'Set hw_qemu_guest_agent=yes and os_require_quiesce=yes on the image, and rebuild the server from it.')] : []
   })
