@@ -5,6 +5,13 @@ import { registerCloud } from './commands/cloud.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEnable } from './commands/enable.ts'
+import { registerExplain } from './commands/explain.ts'
+import { registerHistory } from './commands/history.ts'
+import { registerImages } from './commands/images.ts'
+import { registerList } from './commands/list.ts'
+import { registerNext } from './commands/next.ts'
+import { registerProtect } from './commands/protect.ts'
+import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
 import { ExitCode, exitCodes, failureText } from './failure.ts'
@@ -13,7 +20,10 @@ import { processTerminal, type Terminal } from './terminal.ts'
 /** Adds a command to the program. `context` is there once the command's action runs. */
 export type Register = (program: Command, context: () => Context) => void
 
-const commands: readonly Register[] = [registerEnable, registerDisable, registerShow, registerCloud, registerDoctor]
+const commands: readonly Register[] = [
+  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun, registerCloud,
+  registerDoctor,
+]
 
 /**
  * Runs one command line.

@@ -33,7 +33,7 @@ export interface Service {
 
 /** The same, with all that a person may want to look at and change. */
 export interface Installation extends Service {
-  readonly ports: Ports & { readonly schedules: ScheduleItems; readonly runs: RunHistory; readonly clouds: Pick<EnteredClouds, 'open'> }
+  readonly ports: Omit<Ports, 'clouds'> & { readonly schedules: ScheduleItems; readonly runs: RunHistory; readonly clouds: Pick<EnteredClouds, 'open'> }
 }
 
 /** What is real on Lambda, and otherwise in a demo or a terminal. */

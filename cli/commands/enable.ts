@@ -16,6 +16,7 @@ interface Options {
   readonly month?: string
   readonly cron?: string
   readonly consistency?: string
+  readonly now?: true
 }
 
 /** `nova scheduled-images-enable`, with its arguments and its errors; and what there was no room for. */
@@ -34,6 +35,7 @@ export function registerEnable(program: Command, context: () => Context): void {
     .option('--month <month>', 'for yearly: 1-12')
     .option('--cron <fields>', 'for custom: five fields, such as "1 6-18/2 * * *"')
     .option('--consistency <kind>', 'live, quiesced or stopped')
+    .option('--now', 'make the first image at the next tick, and not at the next time')
     .addHelpText('after', `
 Examples:
   scheduled-images enable web-1 7
@@ -52,8 +54,10 @@ async function enable(given: string, retention: number, options: Options, contex
   const parsed = parseSchedule(item)
   if (!parsed.valid) throw new ScheduledImagesError('SCHEDULE_INVALID', `The schedule would not be valid, and nothing was changed: ${invalidSentence(parsed.invalid)}`)
   await enrol(item, present, ports.schedules)
+  const { key, onEnable, state } = parsed.schedule
   const [next] = outlook(parsed.schedule, id, context.clock(), 1)
-  context.terminal.note(`Scheduled images of ${name} are enabled: ${parsed.schedule.key}. The next one starts at ${next!.local}.`)
+  const when = onEnable === 'now' && state.since === undefined ? 'The first one starts at the next tick.' : `The next one starts at ${next!.local}.`
+  context.terminal.note(`Scheduled images of ${name} are enabled: ${key}. ${when}`)
 }
 
 function cadenceOf({ cadence, dayOfWeek, cron }: Options): Cadence {
@@ -66,11 +70,11 @@ function cadenceOf({ cadence, dayOfWeek, cron }: Options): Cadence {
   return known
 }
 
-function attributesOf(retention: number, { cadence: _cadence, ...given }: Options): ScheduleItem {
+function attributesOf(retention: number, { cadence: _cadence, now, ...given }: Options): ScheduleItem {
   if (retention < 1) throw new NovaFailure('BadRequest', `The retention value ${retention} is not allowed. It must be greater than 0`, 400)
   if (retention > 65_535) throw new NovaFailure('BadRequest', `The retention value ${retention} is not allowed. It cannot exceed 65535`, 400)
   // A person who says how many to keep means just that.
-  return { retention, keep: undefined, enabled: undefined, ...given }
+  return { retention, keep: undefined, enabled: undefined, ...(now && { onEnable: 'now' }), ...given }
 }
 
 /** A whole number, or wrong usage. */

@@ -34,6 +34,8 @@ export class ParameterStore {
       if (error.name === 'AccessDeniedException') {
         throw new ScheduledImagesError('CLOUD_PARAMETER_MISSING', `The function may not read the parameter ${name}; its role must allow ssm:GetParameter on it, and kms:Decrypt with its key.`)
       }
+      // No request went out: a terminal without a configuration for AWS.
+      if (error.name === 'CredentialsProviderError' || error.message === 'Region is missing') throw error
       throw new ScheduledImagesError('CLOUD_UNREACHABLE', `The parameter ${name} could not be read at this moment (${error.name}).`)
     }
   }

@@ -5,6 +5,9 @@
 export type ErrorCode =
   // what a user wrote
   | 'SCHEDULE_INVALID'
+  | 'SCHEDULE_NOT_FOUND'
+  | 'IMAGE_NOT_FOUND'
+  | 'IMAGE_AMBIGUOUS'
   | 'CLOUD_PARAMETER_MISSING'
   | 'CLOUD_PARAMETER_INVALID'
   | 'CREDENTIALS_MISSING'

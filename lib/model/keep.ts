@@ -47,3 +47,18 @@ export const durationSchema = z.string().trim().transform((text, context): Durat
   context.addIssue({ code: 'custom', message: 'no duration' })
   return z.NEVER
 })
+
+const count = z.preprocess((value) => (typeof value === 'string' && /^\s*\d+\s*$/.test(value) ? Number(value) : value), z.number().int().min(0).max(65_535))
+
+/** The rules as people type them: a number may be a string. */
+export const keepSchema = z
+  .strictObject({
+    last: count.default(0),
+    daily: count.default(0),
+    weekly: count.default(0),
+    monthly: count.default(0),
+    yearly: count.default(0),
+    within: durationSchema.optional(),
+  })
+  .transform((rules): KeepRules => ({ ...rules, within: rules.within }))
+  .refine((rules) => rules.last + calendarRules.reduce((sum, rule) => sum + rules[rule], 0) > 0 || rules.within !== undefined)

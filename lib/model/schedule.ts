@@ -1,6 +1,6 @@
 import { Cron } from 'croner'
 import * as z from 'zod'
-import { calendarRules, durationSchema, keepLast, type KeepRules } from './keep.ts'
+import { calendarRules, keepLast, keepSchema, type KeepRules } from './keep.ts'
 import { nearest } from './nearest.ts'
 
 /** How often: those that a timer function looks at. */
@@ -141,18 +141,6 @@ const traits = {
   name: text.max(255).optional(),
 }
 const selectorSchema = z.strictObject({ ...traits, exclude: z.strictObject(traits).prefault({}) }).refine(selectsAnything)
-const keepSchema = z
-  .strictObject({
-    last: between(0, 65_535).default(0),
-    daily: between(0, 65_535).default(0),
-    weekly: between(0, 65_535).default(0),
-    monthly: between(0, 65_535).default(0),
-    yearly: between(0, 65_535).default(0),
-    within: durationSchema.optional(),
-  })
-  .transform((rules): KeepRules => ({ ...rules, within: rules.within }))
-  .refine((rules) => rules.last + calendarRules.reduce((sum, rule) => sum + rules[rule], 0) > 0 || rules.within !== undefined)
-
 /** Each attribute: its schema, and how to finish the sentence "`x` must be …". */
 const attributes = {
   cadence: [z.enum(cadences), `one of ${list(cadences, 'or')}`],

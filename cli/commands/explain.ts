@@ -1,0 +1,114 @@
+import { InvalidArgumentError, type Command } from 'commander'
+import { hasCode, ScheduledImagesError } from '../../lib/model/errors.ts'
+import { keepLast, keepSchema, type KeepRules } from '../../lib/model/keep.ts'
+import { nearest } from '../../lib/model/nearest.ts'
+import { invalidSentence, type ParsedSchedule, type Schedule } from '../../lib/model/schedule.ts'
+import { appraise } from '../../lib/planner/appraisal.ts'
+import { outlook } from '../../lib/planner/outlook.ts'
+import { whatIf } from '../../lib/planner/what-if.ts'
+import { allSchedules, takeInventory } from '../../lib/runner/inventory.ts'
+import type { Context } from '../context.ts'
+import { keepText, serverText, whenText } from '../schedule-text.ts'
+import { findServer } from '../server.ts'
+import { appraisalJson, appraisalTable } from './images.ts'
+import { serverOf } from './next.ts'
+
+interface Options {
+  readonly retention?: number
+  readonly keep?: string
+}
+
+const toldRuns = 3
+
+export function registerExplain(program: Command, context: () => Context): void {
+  program
+    .command('explain')
+    .summary('say what a schedule does, and what another retention would change')
+    .description('Says in words when a schedule runs, what it keeps, and why each of its images is kept or deleted. With --retention or --keep it says what those would change; nothing is changed by asking.')
+    .argument('<schedule>', 'such as daily/web-1, or the name or UUID of a server of one')
+    .option('--retention <count>', 'what if so many were kept', retention)
+    .option('--keep <rules>', 'what if these rules counted: "last=2,daily=7,weekly=4,monthly=12,yearly=2,within=P14D"')
+    .action((schedule: string, options: Options) => explain(schedule, options, context()))
+}
+
+function retention(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new InvalidArgumentError('It must be a whole number from 1 to 65535.')
+  return value
+}
+
+async function explain(given: string, options: Options, context: Context): Promise<void> {
+  const rules = rulesOf(options)
+  const { ports } = context.open()
+  const parsed = await allSchedules(ports.schedules)
+  const explained = await find(given, parsed, context)
+  const all = await Promise.all(explained.map(async (item) => {
+    if (!item.valid) throw new ScheduledImagesError('SCHEDULE_INVALID', `Schedule ${item.invalid.key} is invalid, so it does nothing, and its images are kept: ${invalidSentence(item.invalid)}`)
+    return explainOne(item.schedule, rules, parsed, context)
+  }))
+  context.show(all.length === 1 ? all[0]!.json : all.map(({ json }) => json), () => all.map(({ text }) => text).join('\n\n'))
+}
+
+async function explainOne(schedule: Schedule, rules: KeepRules | undefined, parsed: readonly ParsedSchedule[], context: Context): Promise<{ json: unknown; text: string }> {
+  const { ports } = context.open()
+  const now = context.clock()
+  const { key, keep, state, enabled, cloud: name } = schedule
+  const runs = schedule.cadence === 'manual' || !enabled ? [] : outlook(schedule, serverOf(schedule), now, toldRuns)
+  const cloud = await ports.clouds.open(name, context.tick(now).timeLeftMs)
+  const inventory = await takeInventory(name, cloud, serverOf(schedule), parsed)
+  const appraisals = appraise(inventory.evidence, []).filter((one) => one.schedule === key || schedule.adopts.includes(one.schedule))
+  const change = rules && whatIf(inventory.evidence, key, rules)
+  const lines = [
+    `${key}: ${serverText(schedule.server)} of cloud ${name}, ${whenText(schedule)}; of its good images ${keepText(keep)} ${enabled ? 'are kept' : 'would be kept, but it is disabled: it makes none and deletes none'}.`,
+    ...runs.map(({ local, period, clockChange }) => `Next: ${local}, as period ${period}${clockChange ? ` (${clockChange})` : ''}`),
+    ...(state.problem === undefined ? [] : [`Problem: ${state.problem}`]),
+    appraisals.length === 0 ? 'It has no images.' : `\n${appraisalTable(appraisals, inventory, now)}`,
+    ...(change
+      ? [
+        '',
+        `If ${keepText(rules!)} were kept:`,
+        ...change.doomed.map(({ image, reason }) => `  ${image.name} (${image.id}) would be deleted: ${reason}`),
+        ...change.spared.map((image) => `  ${image.name} (${image.id}) would stay`),
+        ...(change.doomed.length + change.spared.length === 0 ? ['  nothing would change'] : []),
+      ]
+      : []),
+  ]
+  const json = {
+    schedule: key, cloud: name, enabled, server: schedule.server, when: whenText(schedule), keep: keepText(keep), next: runs, problem: state.problem,
+    images: appraisals.map((one) => appraisalJson(one, inventory)),
+    ...(change && { ifKept: { rules: keepText(rules!), deletes: change.doomed.map(({ image, reason }) => ({ id: image.id, name: image.name, reason })), keeps: change.spared.map(({ id, name: image }) => ({ id, name: image })) } }),
+  }
+  return { json, text: lines.join('\n') }
+}
+
+/** A schedule by its key or its bare name, or every schedule of a server. The cloud is asked only for a server's name that no item has. */
+async function find(given: string, parsed: readonly ParsedSchedule[], context: Context): Promise<ParsedSchedule[]> {
+  const keyOf = (item: ParsedSchedule) => (item.valid ? item.schedule.key : item.invalid.key)
+  const of = (server: string) => parsed.filter((item) => item.valid && (serverText(item.schedule.server) === server || item.schedule.state.lastRun?.server === server))
+  const exact = parsed.filter((item) => keyOf(item) === given)
+  if (exact.length > 0) return exact
+  const named = [...new Set([...parsed.filter((item) => keyOf(item).slice(keyOf(item).indexOf('/') + 1) === given), ...of(given)])]
+  if (named.length > 0) return named
+  const missing = (what: string) => {
+    const meant = nearest(given, parsed.map(keyOf))
+    return new ScheduledImagesError('SCHEDULE_NOT_FOUND', `${what}.${meant ? ` Did you mean "${meant}"?` : ' scheduled-images list shows what there is.'}`)
+  }
+  if (given.includes('/')) throw missing(`There is no schedule "${given}"`)
+  const { ports } = context.open()
+  const server = await findServer(given, await ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs)).catch((error: unknown) => {
+    throw hasCode(error, 'SERVER_NOT_FOUND') ? missing(`There is neither a schedule nor a server named "${given}"`) : error
+  })
+  const theirs = of(server.id)
+  if (theirs.length === 0) throw missing(`Server "${server.name}" has no schedule`)
+  return theirs
+}
+
+function rulesOf({ retention: count, keep }: Options): KeepRules | undefined {
+  if (count !== undefined && keep !== undefined) throw new ScheduledImagesError('SCHEDULE_INVALID', '--retention and --keep contradict each other; give one of them.')
+  if (count !== undefined) return keepLast(count)
+  if (keep === undefined) return undefined
+  const pairs = keep.split(',').map((rule) => rule.split('='))
+  const parsed = keepSchema.safeParse(Object.fromEntries(pairs.map(([rule, value]) => [rule?.trim(), rule?.trim() === 'within' ? value : Number(value)])))
+  if (parsed.success) return parsed.data
+  throw new ScheduledImagesError('SCHEDULE_INVALID', `--keep must be rules such as "last=2,daily=7,weekly=4,within=P14D", not "${keep}".`)
+}

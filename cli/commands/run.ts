@@ -1,0 +1,72 @@
+import type { Command } from 'commander'
+import { ScheduledImagesError } from '../../lib/model/errors.ts'
+import { timedCadences } from '../../lib/model/schedule.ts'
+import type { Context } from '../context.ts'
+import { ExitCode, exitCodes } from '../failure.ts'
+import { nearest } from '../../lib/model/nearest.ts'
+
+const all = 'all'
+
+/** `run` and `prune`: the functions' own work, in this terminal. */
+export function registerRun(program: Command, context: () => Context): void {
+  program
+    .command('run')
+    .summary('do what the functions do at a tick: snapshot what is due')
+    .description(`Snapshots the servers whose schedule of a cadence is due, as that cadence's function does at each tick. "${all}" does all cadences and then prunes: what a timer on one machine runs.`)
+    .argument('<cadence>', `${timedCadences.join(', ')}, or ${all}`)
+    .option('--dry-run', 'plan and log, and change nothing')
+    .action((cadence: string, options: { dryRun?: true }) => run(cadence, options, context()))
+  program
+    .command('prune')
+    .summary('settle the images that are being made, and delete those beyond retention')
+    .description('Finds out what became of the images that are being made, and deletes good ones beyond retention, as the function prune does at each tick.')
+    .option('--dry-run', 'plan and log, and delete nothing')
+    .action((options: { dryRun?: true }) => work([], true, options, context()))
+}
+
+async function run(given: string, options: { dryRun?: true }, context: Context): Promise<void> {
+  const wanted = given.toLowerCase()
+  if (wanted === all) return work(timedCadences, true, options, context)
+  const cadence = timedCadences.find((one) => one === wanted)
+  if (!cadence) {
+    const meant = nearest(wanted, [...timedCadences, all])
+    throw new ScheduledImagesError('SCHEDULE_INVALID', `The cadence must be one of ${timedCadences.join(', ')}, or ${all}, not "${given}".${meant ? ` Did you mean "${meant}"?` : ''}`)
+  }
+  return work([cadence], false, options, context)
+}
+
+async function work(cadences: readonly (typeof timedCadences)[number][], pruning: boolean, { dryRun }: { dryRun?: true }, context: Context): Promise<void> {
+  context.outliveInterrupt()
+  context.terminal.interrupted.addEventListener('abort', () => context.terminal.note('Interrupted: nothing more is begun, and what is begun is finished. Press Ctrl-C again to leave at once.'))
+  const installation = context.open({ dryRun })
+  const tick = context.tick(context.clock())
+  const summaries: Record<string, object> = {}
+  let faults = 0
+  try {
+    for (const cadence of cadences) {
+      if (context.terminal.interrupted.aborted) break
+      const summary = await installation.snapshot(cadence, tick)
+      summaries[cadence] = summary
+      faults += summary.faults
+    }
+    if (pruning && !context.terminal.interrupted.aborted) {
+      const summary = await installation.prune(tick)
+      summaries['prune'] = summary
+      faults += summary.faults
+    }
+  } finally {
+    await installation.flush()
+  }
+  context.show(summaries, () => Object.entries(summaries).map(([name, summary]) => `${name}: ${sentence(summary)}`).join('\n'))
+  if (faults > 0) {
+    context.terminal.note(`ERROR (Faults): ${faults} steps could not be done or recorded; the lines before this one say which.`)
+    throw new ExitCode(exitCodes.failed)
+  }
+}
+
+/** `12 schedules, 3 started, 1 failed`: the counts that are not 0. */
+function sentence(summary: object): string {
+  const counts = Object.entries(summary).filter(([, count]) => count !== 0)
+  if (counts.length === 0) return 'nothing to do'
+  return counts.map(([name, count]) => `${count} ${name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`).join(', ')
+}

@@ -1,0 +1,24 @@
+import { ScheduledImagesError } from '../lib/model/errors.ts'
+import type { Image } from '../lib/model/image.ts'
+import type { Cloud } from '../lib/runner/ports.ts'
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/**
+ * The image that a person names, by UUID or by its exact name: one of their own project, hidden or not.
+ *
+ * @throws ScheduledImagesError `IMAGE_NOT_FOUND` or `IMAGE_AMBIGUOUS`.
+ */
+export async function findImage(text: string, cloud: Pick<Cloud, 'image' | 'project'>): Promise<Image> {
+  const missing = () => new ScheduledImagesError('IMAGE_NOT_FOUND', `No image with a name or ID of "${text}" exists in the project.`)
+  if (uuid.test(text)) {
+    const image = await cloud.image.getImage(text.toLowerCase())
+    if (image) return image
+    throw missing()
+  }
+  const listed = await Promise.all([false, true].map((hidden) => cloud.image.listImages({ owner: cloud.project, properties: {}, hidden })))
+  const named = listed.flat().filter(({ name }) => name === text)
+  if (named.length > 1) throw new ScheduledImagesError('IMAGE_AMBIGUOUS', `${named.length} images are named "${text}": ${named.map(({ id }) => id).join(', ')}. Give the UUID of the one that is meant.`)
+  if (!named[0]) throw missing()
+  return named[0]
+}
