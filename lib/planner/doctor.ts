@@ -82,12 +82,12 @@ export function diagnose(facts: CloudFacts): Finding[] {
   findings.push(...credentials(login, inside, facts.now), ...connection(login), ...roles(login))
   if (!inside) return findings
   const members = membersOf(facts, inside)
+  findings.push(...services(inside, members), ...microversion(inside, members), ...permissions(inside, members))
+  const unlisted = [inside.servers, inside.images].flatMap((fact) => (fact.known ? [] : [problem('listings', fact.why, 'The service needs this listing at each tick; look at the roles, the access rules and the service itself.')]))
+  if (unlisted.length > 0) return [...findings, ...unlisted]
   const growing = growthsOf(facts, inside, members)
   return [
     ...findings,
-    ...services(inside, members),
-    ...microversion(inside, members),
-    ...permissions(inside, members),
     ...schedules(facts, members),
     ...imageQuotas(inside, growing),
     ...volumeQuotas(inside, growing),
