@@ -63,6 +63,7 @@ async function add(name: string, { from, entry, test, yes }: AddOptions, context
     terminal.note('Nothing was changed.')
     throw new ExitCode(exitCodes.failed)
   }
+  demandGoOn(context)
   await keeper.put(name, found.entry)
   context.show({ cloud: name, source: keeper.sourceOf(name), from: found.source, replaced: present, ...(seen && { project: seen.login.project, user: seen.login.user?.name, roles: seen.login.roles }) }, () =>
     [`Stored ${found.source} as ${keeper.sourceOf(name)}.`, ...(seen ? [`It is for project ${seen.login.project.name}, as ${whose(seen.login)}.`] : [])].join('\n'),
@@ -110,8 +111,14 @@ async function remove(name: string, yes: boolean, context: Context): Promise<voi
     terminal.note('Nothing was changed.')
     throw new ExitCode(exitCodes.failed)
   }
+  demandGoOn(context)
   const removed = await keeper.remove(name)
   context.show({ cloud: name, removed, schedules: using }, () => (removed ? `Removed ${keeper.sourceOf(name)}.` : 'It was gone already.'))
+}
+
+/** After Ctrl-C nothing is changed any more. */
+function demandGoOn({ terminal }: Context): void {
+  if (terminal.interrupted.aborted) throw new ExitCode(exitCodes.interrupted)
 }
 
 async function lookAround(cloud: Entered): Promise<{ login: Login; services: Awaited<ReturnType<Entered['identity']['services']>>; servers: number }> {

@@ -266,7 +266,7 @@ function growthsOf({ now }: CloudFacts, { images, volumeSizes }: InsideFacts, me
 }
 
 function imageQuotas({ imageUsage: fact }: InsideFacts, growing: readonly Growing[]): Finding[] {
-  if (!fact.known) return [warning('image quota', `How many images the project may have is not known: ${fact.why}`, 'Look again when Glance answers, or ask the operator.')]
+  if (!fact.known) return [warning('image quota', `How many images the project may have is not known: ${fact.why}`, 'Look again when Glance answers; with access rules, add those of docs/doctor.md.')]
   if (!fact.value?.count && !fact.value?.size) return [ok('image quota', 'Glance tells of no quota of images.')]
   const { count: images, size } = fact.value
   const known = growing.filter(({ bytes }) => bytes !== undefined)
@@ -283,7 +283,7 @@ function volumeQuotas({ volumeLimits: fact, volumeSizes, services: catalog }: In
   const backed = growing.filter(({ snapshots }) => snapshots > 0)
   if (backed.length === 0) return [ok('volume quota', 'No scheduled server boots from a volume, so no volume snapshots are needed.')]
   if (catalog.known && !catalog.value['block-storage']) return []
-  if (!fact.known) return [warning('volume quota', `How many volume snapshots the project may have is not known: ${fact.why}`, 'Look again when Cinder answers; an access rule may be missing.')]
+  if (!fact.known) return [warning('volume quota', `How many volume snapshots the project may have is not known: ${fact.why}`, 'Look again when Cinder answers; with access rules, add those of docs/doctor.md.')]
   const { snapshots, gigabytes } = fact.value
   return [
     quota('volume quota', snapshots, backed.map((growth) => ({ ...growth, each: growth.snapshots })), (amount) => count(amount, 'volume snapshot'), 'volume snapshot'),
@@ -311,7 +311,7 @@ function guests({ guests: facts }: InsideFacts, members: readonly Member[]): Fin
     const fact = facts.get(server.id)
     if (!fact?.known) return [warning('guest agent', `Whether server "${server.name}" can be quiesced is not known: ${fact?.why ?? 'it was not looked at.'}`, 'Look again when Glance answers.')]
     const why = consistencyRefusal(server, 'quiesced', fact.value)
-    return why ? [problem('guest agent', why.message, 'Set hw_qemu_guest_agent=yes and os_require_quiesce=yes on the image, and rebuild the server from it.')] : []
+    return why ? [problem('guest agent', why.message, 'docs/consistency.md says what it takes.')] : []
   })
   const able = servers.length - findings.length
   return able > 0 ? [ok('guest agent', `${count(able, 'server')} of schedules that ask for "quiesced" will be.`), ...findings] : findings

@@ -124,3 +124,13 @@ test('wrong usage is exit 2', async () => {
   expect((await desk.run(['cloud', 'test', 'alpha', '--sideways'])).code).toBe(2)
   expect((await desk.run(['cloud', 'add', '--help'])).out).toContain('--entry my-project')
 })
+
+test('Ctrl-C while the cloud is being entered stores nothing', async () => {
+  const file = clouds()
+  const interruption = new AbortController()
+  desk.world.openstack.fault({ service: 'identity', then: { delayMs: 300 } })
+  setTimeout(() => interruption.abort(), 100)
+  expect(await desk.runDeployed(['cloud', 'add', 'berlin', '--from', file, '--entry', 'alpha'], { interrupted: interruption.signal })).toEqual({ code: 130, out: '', err: '' })
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  expect(stored('berlin')).toBeUndefined()
+})
