@@ -109,7 +109,9 @@ function databaseIn(directory: string): ReturnType<typeof openDatabase> {
 function clientEdges(env: Edges['env'], directory?: string): ClientEdges {
   const own = directory === undefined ? undefined : join(directory, 'clouds.yaml')
   const file = env['OS_CLIENT_CONFIG_FILE'] ?? (own !== undefined && existsSync(own) ? own : undefined)
-  return { env: { ...env, OS_CLIENT_CONFIG_FILE: file }, readFile: readClientFile, home: homedir(), cwd: process.cwd() }
+  // As with a file that is named: what is not there is passed over.
+  const secure = env['OS_CLIENT_SECURE_FILE'] ?? (file === own && directory !== undefined ? join(directory, 'secure.yaml') : undefined)
+  return { env: { ...env, OS_CLIENT_CONFIG_FILE: file, OS_CLIENT_SECURE_FILE: secure }, readFile: readClientFile, home: homedir(), cwd: process.cwd() }
 }
 
 function wait(ms: number): Promise<void> {

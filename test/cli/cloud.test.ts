@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { useDesk } from '../support/cli.ts'
@@ -73,6 +73,13 @@ test('the variables of the terminal do not come into an entry of a file', async 
   expect(stored('berlin')).not.toContain('eve')
 })
 
+test('without a file it is what the terminal has', async () => {
+  const { auth } = JSON.parse(stored('default')!) as { auth: Record<string, string> }
+  const env = { OS_AUTH_TYPE: 'v3applicationcredential', OS_AUTH_URL: auth['auth_url']!, OS_APPLICATION_CREDENTIAL_ID: auth['application_credential_id']!, OS_APPLICATION_CREDENTIAL_SECRET: auth['application_credential_secret']!, OS_REGION_NAME: 'RegionTwo' }
+  expect(await desk.runDeployed(['cloud', 'add', 'berlin'], { env })).toMatchObject({ code: 0, out: expect.stringMatching(/^Stored the OS_ variables of the environment as parameter /) as unknown })
+  expect(JSON.parse(stored('berlin')!)).toEqual({ auth, auth_type: 'v3applicationcredential', region_name: 'RegionTwo' })
+})
+
 test('list shows each cloud with where its credentials are', async () => {
   desk.world.aws.parameters.set(`${path}/berlin`, 'x').set(`${path}/zurich`, 'x').set('/scheduled-images/other/clouds/oslo', 'x')
   const { out, code } = await desk.runDeployed(['cloud', 'list'])
@@ -117,6 +124,14 @@ test('without AWS clouds are entries of clouds.yaml: listed, tested, and edited 
       code: 1, out: '', err: `ERROR (CONFIGURATION_INVALID): With --local DIR a cloud is an entry of a clouds.yaml: edit that file for "${command[1]}" (entry alpha of ${file} is there).`,
     })
   }
+})
+
+test('the secret of a machine may be in secure.yaml beside its clouds.yaml', async () => {
+  const file = join(desk.directory, 'clouds.yaml')
+  clouds()
+  const { clouds: { alpha } } = JSON.parse(readFileSync(join(desk.directory, 'others.yaml'), 'utf8')) as { clouds: { alpha: object } }
+  writeFileSync(file, JSON.stringify({ clouds: { alpha } }))
+  expect(await desk.run(['cloud', 'test', 'alpha'])).toMatchObject({ code: 0, out: expect.stringContaining(`Credentials  entry alpha of ${file} and ${join(desk.directory, 'secure.yaml')}`) as unknown })
 })
 
 test('wrong usage is exit 2', async () => {
