@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { World } from '../../demo/world.ts'
-import { cadences, type Cadence } from '../../lib/model/schedule.ts'
+import { timedCadences, type Cadence } from '../../lib/model/schedule.ts'
 import type { LogFields, Metrics } from '../../lib/runner/ports.ts'
 import { wire, type Edges, type Service } from '../../lib/wiring.ts'
 import { watchLog } from './secrecy.ts'
@@ -47,7 +47,7 @@ export function serviceIn(world: World, env: Record<string, string> = {}, edges:
     snapshotAt,
     pruneAt,
     tickAt: async (at) => {
-      for (const cadence of cadences) await snapshotAt(cadence, at)
+      for (const cadence of timedCadences) await snapshotAt(cadence, at)
       await pruneAt(at)
     },
   }

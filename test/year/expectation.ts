@@ -1,4 +1,4 @@
-import { cadences } from '../../lib/model/schedule.ts'
+import { timedCadences } from '../../lib/model/schedule.ts'
 import type { Clocks } from './clocks.ts'
 import { absences, isIn, lateMs, troubles, type Deed, type Item, type Machine, type Traits, type Trouble } from './estate.ts'
 import { keptBy } from './keeping.ts'
@@ -124,7 +124,7 @@ export class Expectation {
   /** All timers fire: those that snapshot, and then the one that prunes. */
   tick(now: Date): void {
     for (const { image } of this.#open) if (image?.vanishes && image.doneAt <= clockAt(now)) this.#poolOf(image.schedule, image.machine).delete(image)
-    for (const cadence of cadences) {
+    for (const cadence of timedCadences) {
       const due: Due[] = []
       for (const standing of this.#standings.values()) {
         if (standing.item.cadence !== cadence || !isValid(standing.item)) continue

@@ -1,6 +1,6 @@
 import { ScheduledImagesError } from '../../lib/model/errors.ts'
 import { marks, type Image } from '../../lib/model/image.ts'
-import { cadences } from '../../lib/model/schedule.ts'
+import { timedCadences } from '../../lib/model/schedule.ts'
 import type { LogFields, Ports, ScheduledImageEvent } from '../../lib/runner/ports.ts'
 import { prune } from '../../lib/runner/prune.ts'
 import { snapshot } from '../../lib/runner/snapshot.ts'
@@ -80,7 +80,7 @@ export class World {
   async tick(now: Date): Promise<number> {
     const tick = { now, timeLeftMs: () => 300_000 }
     let faults = 0
-    for (const cadence of cadences) faults += (await snapshot(cadence, tick, this.#ports)).faults
+    for (const cadence of timedCadences) faults += (await snapshot(cadence, tick, this.#ports)).faults
     const { faults: ofPrune, refused } = await prune(tick, this.#ports)
     return faults + ofPrune + refused
   }
