@@ -48,7 +48,7 @@ test('a cloud as it should be has no warning, and each check once', () => {
 
 const volumeBacked = server({ volumes: [id(7), id(8)] })
 const bigImages = [sealed({ size: 50 * 1024 * 1024 }), sealed({ id: id(2), size: 150 * 1024 * 1024 })]
-test.each<[sentence: string, check: string, given: Given, said: readonly string[]]>([
+const rows: readonly [sentence: string, check: string, given: Given, said: readonly string[]][] = [
   ['a password', 'credentials', {}, ['ok: The password of carol, in project gamma; it does not expire.']],
   ['a password that ends soon', 'expiry', { login: { passwordExpiresAt: new Date('2026-12-10T12:00:00Z') } }, ['warning: The password ends on 2026-12-10, in 19 days.']],
   ['a restricted application credential', 'credentials', { login: { application } }, ['ok: The application credential "lab" of carol, in project gamma; restricted.']],
@@ -132,7 +132,8 @@ test.each<[sentence: string, check: string, given: Given, said: readonly string[
   ['a guest that will be quiesced', 'guest agent', { schedules: [item({ consistency: 'quiesced' })], inside: { guests: new Map([[web1, known({ hw_qemu_guest_agent: 'yes', os_require_quiesce: 'yes' })]]) } }, ['ok: 1 server of schedules that ask for "quiesced" will be.']],
   ['a guest that will not', 'guest agent', { schedules: [item({ consistency: 'quiesced' })], inside: { guests: new Map([[web1, known({ hw_qemu_guest_agent: 'yes' })]]) } }, ['problem: Server "web-1" cannot be quiesced for certain: the image that it was made from does not say os_require_quiesce=yes. Rebuild it from an image that does, or set "consistency" to "live" or "stopped".']],
   ['a guest of which nothing is known', 'guest agent', { schedules: [item({ consistency: 'quiesced' })], inside: { guests: new Map([[web1, unknown()]]) } }, ['warning: Whether server "web-1" can be quiesced is not known: It was answered 503.']],
-])('%s', (_sentence, check, given, said) => {
+]
+test.each(rows)('%s', (_sentence, check, given, said) => {
   const findings = diagnose(facts(given))
   expect(of(check, findings)).toEqual(said)
   for (const { level, fix } of findings) expect(fix === undefined).toBe(level === 'ok')
@@ -150,4 +151,39 @@ test('without a listing of servers what does not need it is judged', () => {
   const findings = diagnose(facts({ inside: { servers: unknown('Listing servers was answered 503.') } }))
   expect(of('listings', findings)).toEqual(['problem: Listing servers was answered 503.'])
   expect(findings.map(({ check }) => check)).toEqual(['tables', 'credentials', 'connection', 'clock', 'roles', 'services', 'microversion', 'policies', 'listings'])
+})
+
+test('each warning and each problem has its fix', () => {
+  const found = new Set(rows.flatMap(([, , given]) => diagnose(facts(given)).flatMap(({ check, fix }) => (fix === undefined ? [] : [`${check}: ${fix}`]))))
+  expect([...found].toSorted()).toEqual([
+    'clock: Compare the clocks by hand.',
+    'clock: Have both set by NTP: ages and periods go by them.',
+    'connection: Give the authority\'s certificate in "cacert" instead.',
+    'connection: Use an https "auth_url".',
+    'credentials: Make a new one without --unrestricted, and store that.',
+    'expiry: Change it, and store the new one.',
+    'expiry: Look at it by openstack application credential show.',
+    'expiry: Make a new one and store it before that day; docs/clouds.md says how.',
+    'guest agent: Look again when Glance answers.',
+    'guest agent: docs/consistency.md says what it takes.',
+    'image quota: Look again when Glance answers; with access rules, add those of docs/doctor.md.',
+    'image quota: Raise the quota to 101, or keep less.',
+    'image quota: Raise the quota to 104, or keep less.',
+    'image quota: Raise the quota to 146, or keep less.',
+    'image quota: Raise the quota to 155, or keep less.',
+    'microversion: Let them go by metadata or name.',
+    'microversion: Look again when Nova answers.',
+    'policies: Look again when the service answers.',
+    'policies: Make one with the access rules of docs/clouds.md.',
+    'policies: Use credentials with the role member.',
+    'roles: Give them the role member.',
+    'roles: Use credentials with the role member alone.',
+    'roles: Use credentials with the role member.',
+    'schedules: Correct the item, or disable it.',
+    'schedules: Correct the item.',
+    'services: Correct "region_name", "interface" or an endpoint override.',
+    'services: Set "block_storage_endpoint_override", or ask the operator: images of servers that boot from a volume cannot be proven good.',
+    'volume quota: Look again when Cinder answers; with access rules, add those of docs/doctor.md.',
+    'volume quota: Raise the quota to 14, or keep less.',
+  ])
 })
