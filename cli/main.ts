@@ -1,7 +1,9 @@
 import { Command, CommanderError, Option } from 'commander'
 import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
+import { registerAptHook } from './commands/apt-hook.ts'
 import { registerCloud } from './commands/cloud.ts'
+import { registerCompletion } from './commands/completion.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerEnable } from './commands/enable.ts'
@@ -13,6 +15,7 @@ import { registerNext } from './commands/next.ts'
 import { registerProtect } from './commands/protect.ts'
 import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
+import { registerSnapshot } from './commands/snapshot.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
 import { ExitCode, exitCodes, failureText } from './failure.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
@@ -21,8 +24,8 @@ import { processTerminal, type Terminal } from './terminal.ts'
 export type Register = (program: Command, context: () => Context) => void
 
 const commands: readonly Register[] = [
-  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun, registerCloud,
-  registerDoctor,
+  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun,
+  registerSnapshot, registerAptHook, registerCloud, registerDoctor, registerCompletion,
 ]
 
 /**

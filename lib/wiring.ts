@@ -13,7 +13,7 @@ import { RunsTable } from './aws/runs-table.ts'
 import { SchedulesTable } from './aws/schedules-table.ts'
 import type { CloudEntries, EnteredClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
-import type { Cadence } from './model/schedule.ts'
+import type { TimedCadence } from './model/schedule.ts'
 import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
 import { snapshot } from './runner/snapshot.ts'
@@ -25,7 +25,7 @@ export type { Tick } from './runner/ports.ts'
 export interface Service {
   readonly log: Log
   readonly clock: () => Date
-  snapshot(cadence: Cadence, tick: Tick): Promise<SnapshotSummary>
+  snapshot(cadence: TimedCadence, tick: Tick): Promise<SnapshotSummary>
   prune(tick: Tick): Promise<PruneSummary>
   /** Sends the events of what was done. */
   flush(): Promise<void>

@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { posix } from 'node:path'
 import { expect, test } from 'vitest'
+import { main } from '../cli/main.ts'
 import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
 
 /** The documents say all that the code has, and their links lead somewhere. */
@@ -61,4 +62,13 @@ test('every link between the documents leads somewhere', () => {
 test('every page and every record is listed in docs/README.md', () => {
   const listed = new Set([...read('docs/README.md').matchAll(/\]\(([^)]+\.md)\)/g)].map(([, path]) => `docs/${path}`))
   expect(documents.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md' && !listed.has(path))).toEqual([])
+})
+
+test('every command has a row in cli.md, and every row is a command', async () => {
+  const printed: string[] = []
+  const terminal = { print: (text: string) => void printed.push(text), note: () => {}, progress: () => {}, confirm: () => Promise.resolve(false), columns: undefined, colours: false, interrupted: new AbortController().signal }
+  await main(['--help'], terminal, { env: {}, clock: () => new Date(0) })
+  const names = [...printed.join('\n').split('Commands:')[1]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
+  const [table] = read('docs/cli.md').split('\n## ')
+  expect([...table!.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name!).toSorted()).toEqual(names.toSorted())
 })

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit'
 import { hasCode } from '../model/errors.ts'
-import { invalidSentence, type Cadence, type InvalidSchedule, type Schedule } from '../model/schedule.ts'
+import { invalidSentence, type InvalidSchedule, type Schedule, type TimedCadence } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import { admit } from '../planner/admission.ts'
 import { isSelectorDue, turnsAt } from '../planner/due.ts'
@@ -27,7 +27,7 @@ const toldRuns = 3
  * one listing of its servers and one POST for each server. One bad item, server or cloud never stops the others, and neither
  * does a run that the tables fail for: that is a fault, logged and counted.
  */
-export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
+export async function snapshot(cadence: TimedCadence, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
   const summary: SnapshotSummary = {
     schedules: 0, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
     waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, faults: 0,

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { cloudUnderTest } from './harness.ts'
 import { enter } from './service.ts'
 
@@ -29,11 +29,11 @@ describe('what credentials are', () => {
     const expiresAt = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000)
     const credential = { name: cloud.name('ends'), secret: 'not-for-long', roles: [{ name: 'member' }], expires_at: expiresAt.toISOString().slice(0, 19) }
     const made = (await api.request('identity', 'POST', path, { body: { application_credential: credential } })).json['application_credential']
+    onTestFinished(async () => void (await api.request('identity', 'DELETE', `${path}/${made['id']}`)))
     const { auth_url } = cloud.entry().auth
     const { identity } = await enter({ auth_type: 'v3applicationcredential', region_name: cloud.entry().region_name, auth: { auth_url: auth_url!, application_credential_id: made['id'], application_credential_secret: 'not-for-long' } })
     const login = await identity.login()
     expect(await identity.credentialExpiry(login.user!.id, login.application!.id)).toEqual(expiresAt)
-    await api.request('identity', 'DELETE', `${path}/${made['id']}`)
   })
 })
 
@@ -70,6 +70,7 @@ describe('what is allowed, asked without harm', () => {
     const path = `/users/${api.issued['user']['id']}/application_credentials`
     const credential = { name: cloud.name('ruled'), secret: 'ruled-by-rules', roles: [{ name: 'member' }], access_rules: [{ service: 'compute', method: 'GET', path: '/v2.1/servers/detail' }, { service: 'image', method: 'DELETE', path: '/v2/images/*' }] }
     const made = (await api.request('identity', 'POST', path, { body: { application_credential: credential } })).json['application_credential']
+    onTestFinished(async () => void (await api.request('identity', 'DELETE', `${path}/${made['id']}`)))
     const { auth_url } = cloud.entry().auth
     const ruled = await enter({ auth_type: 'v3applicationcredential', region_name: cloud.entry().region_name, auth: { auth_url: auth_url!, application_credential_id: made['id'], application_credential_secret: 'ruled-by-rules' } })
     expect(await ruled.compute.mayMakeImages()).toBe('access rules')
@@ -78,6 +79,5 @@ describe('what is allowed, asked without harm', () => {
     const login = await ruled.identity.login()
     // Keystone does not go by them itself.
     expect(await ruled.identity.credentialExpiry(login.user!.id, login.application!.id)).toBeUndefined()
-    await api.request('identity', 'DELETE', `${path}/${made['id']}`)
   })
 })
