@@ -48,7 +48,6 @@ export function mostKept({ last, daily, weekly, monthly, yearly, within }: KeepR
 export function demand(growths: readonly Growth[], room: number): { readonly need: number; readonly days: number | undefined } {
   const on = (day: number): number => growths.reduce((sum, { have, most, perDay, each }) => sum + Math.min(Math.max(0, most - have), Math.floor(perDay * day + 1e-9)) * each, 0)
   const need = on(Infinity)
-  if (need <= room) return { need, days: undefined }
   let [fits, exceeds] = [-1, longestDays]
   if (on(exceeds) <= room) return { need, days: undefined }
   while (exceeds - fits > 1) {

@@ -23,6 +23,7 @@ test.each<[sentence: string, rules: Partial<ReturnType<typeof keepLast>>, perDay
   ['the newest', { last: 7 }, 1, 7],
   ['rules may keep different ones', { last: 2, daily: 7, weekly: 4, monthly: 12, yearly: 3 }, 1, 28],
   ['all of two weeks, the newest included', { within: { text: 'P14D', years: 0, months: 0, days: 14, hours: 0 } }, 1, 15],
+  ['hours count as well', { within: { text: 'P20DT36H', years: 0, months: 0, days: 20, hours: 36 } }, 1, 23],
   ['all of a year, a month and 12 hours, weekly', { within: { text: 'P1Y1MT12H', years: 1, months: 1, days: 0, hours: 12 } }, 1 / 7, 58],
 ])('how many rules keep at most: %s', (_sentence, rules, perDay, most) => {
   expect(mostKept({ ...keepLast(0), ...rules }, perDay)).toBe(most)
@@ -40,6 +41,7 @@ test.each<[sentence: string, growths: readonly Growth[], room: number, expected:
   ['a weekly one takes its time', [growth({ perDay: 1 / 7 })], 2, { need: 8, days: 20 }],
   ['each takes more than one', [growth({ each: 3 })], 8, { need: 24, days: 2 }],
   ['it is years away', [growth({ perDay: 1 / 3000, most: 100 })], 3, { need: 100, days: undefined }],
+  ['it is used up by the last day of ten years', [growth({ perDay: 1 / 3000, most: 100 })], 1, { need: 100, days: undefined }],
   ['no schedules', [], 0, { need: 0, days: undefined }],
 ])('%s', (_sentence, growths, room, expected) => {
   expect(demand(growths, room)).toEqual(expected)
