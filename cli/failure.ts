@@ -32,7 +32,7 @@ export function failureText(error: unknown, verbose: boolean): string {
   return `ERROR (${label}): ${message}${stack}`
 }
 
-/** What an error is called, and its sentence. */
+/** An error in words for a person: its code, and a sentence. */
 export function explain(error: unknown): { label: string; message: string } {
   if (error instanceof NovaFailure) return { label: error.kind, message: error.message }
   const ofAws = causes(error).map(aws).find((found) => found !== undefined)
