@@ -11,12 +11,14 @@ import { EventBus } from './aws/event-bus.ts'
 import { ParameterStore } from './aws/parameter-store.ts'
 import { RunsTable } from './aws/runs-table.ts'
 import { SchedulesTable } from './aws/schedules-table.ts'
+import type { ShardQueue } from './aws/shard-queue.ts'
 import type { CloudEntries, EnteredClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
 import { metricUnits } from './model/metric.ts'
 import type { TimedCadence } from './model/schedule.ts'
-import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Tick } from './runner/ports.ts'
+import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Shards, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
+import { runShard, type ShardReport } from './runner/shard.ts'
 import { snapshot } from './runner/snapshot.ts'
 import type { SnapshotSummary } from './runner/start.ts'
 
@@ -28,12 +30,14 @@ export interface Service {
   readonly clock: () => Date
   snapshot(cadence: TimedCadence, tick: Tick): Promise<SnapshotSummary>
   prune(tick: Tick): Promise<PruneSummary>
+  /** Carries out a message of the shard queue. */
+  shard(message: string, timeLeftMs: Tick['timeLeftMs']): Promise<ShardReport>
   /** Sends the events and the metrics of what was done. */
   flush(): Promise<void>
 }
 
-/** The same, with all that a person may want to look at and change. */
-export interface Installation extends Service {
+/** What a terminal can do, with all that a person may want to look at and change. */
+export interface Installation extends Omit<Service, 'shard'> {
   readonly ports: Omit<Ports, 'clouds'> & { readonly schedules: ScheduleItems; readonly runs: RunHistory; readonly clouds: Pick<EnteredClouds, 'open'> }
 }
 
@@ -50,6 +54,8 @@ export interface Edges {
   readonly cloudEntries: (parameters: CloudEntries) => CloudEntries
   /** How requests over plain HTTP leave the process. */
   readonly agent: Agent
+  /** How many servers of one cloud fit one shard. */
+  readonly shardServers: number
 }
 
 /** The environment of the functions; serverless.yml sets it. */
@@ -58,11 +64,15 @@ const environment = z.object({
   RUNS_TABLE: z.string().min(1),
   CLOUDS_PATH: z.string().regex(/\/$/),
   EVENT_BUS: z.string().min(1),
+  SHARD_QUEUE_URL: z.url().optional(),
   STAGE: z.string().min(1).default('local'),
   DRY_RUN: z.stringbool().default(false),
   MAX_DELETES: z.coerce.number().int().min(0).default(100),
   LOG_LEVEL: z.string().toUpperCase().pipe(z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR'])).default('INFO'),
 })
+
+/** Ten at a time, at half a minute each, they take ten of the fifteen minutes that an invocation has. */
+const serversPerShard = 200
 
 /** AWS answers in milliseconds; a connection that died while a Lambda was frozen must not use up the invocation. */
 const requestTimeouts = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true }
@@ -81,7 +91,7 @@ export function wired(edges: Partial<Edges> = {}): Service {
 }
 
 /** Builds a service of its own; {@link wired} is what the functions share. */
-export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Installation {
+export function wire({ env, clock, newId, sleep, agent, shardServers = serversPerShard, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Service & Installation {
   const parsed = environment.safeParse(env)
   if (!parsed.success) {
     const names = parsed.error.issues.map(({ path }) => path.join()).join(', ')
@@ -100,6 +110,15 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
   const parameters = new ParameterStore(settings.CLOUDS_PATH, new SSMClient({ requestHandler }))
   const entries = given.cloudEntries?.(parameters) ?? parameters
   let clouds: Promise<EnteredClouds> | undefined
+  let queue: Promise<ShardQueue> | undefined
+  const shards = (url: string): Shards => ({
+    mostServers: shardServers,
+    send: async (some) => {
+      // Few users ever have one, so its client is no part of a cold start.
+      queue ??= import('./aws/shard-queue.ts').then((module) => new module.ShardQueue(url, new module.SQSClient({ requestHandler })))
+      return (await queue).send(some)
+    },
+  })
   const ports = {
     schedules: new SchedulesTable(settings.SCHEDULES_TABLE, dynamodb),
     runs: new RunsTable(settings.RUNS_TABLE, dynamodb, newId, (message, fields) => log.error(message, fields)),
@@ -110,6 +129,8 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
         return (await clouds).open(name, timeLeftMs)
       },
     },
+    // What is only planned and logged is done in one place.
+    shards: settings.SHARD_QUEUE_URL === undefined || settings.DRY_RUN ? undefined : shards(settings.SHARD_QUEUE_URL),
     events: settings.DRY_RUN ? { publish: () => {} } : events,
     metrics,
     log,
@@ -125,6 +146,7 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
     clock,
     snapshot: (cadence, tick) => snapshot(cadence, tick, ports),
     prune: (tick) => prune(tick, ports),
+    shard: (message, timeLeftMs) => runShard(message, timeLeftMs, ports),
     flush: () => {
       publish()
       return events.flush()

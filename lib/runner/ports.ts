@@ -4,6 +4,7 @@ import type { MetricName } from '../model/metric.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleItem, ScheduleKey, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
+import type { Shard } from '../model/shard.ts'
 
 /** One cloud, entered: what the runners ask of OpenStack. Each method rejects with a `ScheduledImagesError`. */
 export interface Cloud {
@@ -92,8 +93,8 @@ export interface Runs {
   advance(before: Run, after: Run): Promise<boolean>
   /** The servers of a cloud that something was begun with after `since`, and is not finished. */
   serversInFlight(cloud: string, since: Date): Promise<ServersInFlight>
-  /** All runs that are `starting` or `saving`, all deletions, sweeps and restarts, of all clouds. */
-  inFlight(): Promise<InFlight>
+  /** All runs that are `starting` or `saving`, all deletions, sweeps and restarts, of all clouds or of one. */
+  inFlight(cloud?: string): Promise<InFlight>
   putDeletion(deletion: Deletion): Promise<void>
   removeDeletion(deletion: Deletion): Promise<void>
   putSweep(sweep: Sweep): Promise<void>
@@ -125,6 +126,14 @@ export interface InFlight {
   readonly deletions: readonly Deletion[]
   readonly sweeps: readonly Sweep[]
   readonly restarts: readonly Restart[]
+}
+
+/** Where parts of large plans wait for the function `shard`. */
+export interface Shards {
+  /** How many servers of one cloud fit one of them; a plan of no more than that is carried out where it was made. */
+  readonly mostServers: number
+  /** @returns those that could not be sent. */
+  send<Each extends Shard>(shards: readonly Each[]): Promise<readonly { readonly shard: Each; readonly reason: string }[]>
 }
 
 export interface Events {
@@ -161,6 +170,8 @@ export interface Ports {
   readonly schedules: Schedules
   readonly runs: Runs
   readonly clouds: Clouds
+  /** Without them, plans of any size are carried out where they were made. */
+  readonly shards?: Shards | undefined
   readonly events: Events
   readonly metrics: Metrics
   readonly log: Log

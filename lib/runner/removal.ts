@@ -3,7 +3,9 @@ import type { Image } from '../model/image.ts'
 import { brokenLaws, type Evidence } from '../planner/gate.ts'
 import { scheduledImage } from '../planner/ownership.ts'
 import { planRetention, type RetentionPlan } from '../planner/retention.ts'
+import { isInSlice, type Slice } from '../planner/slices.ts'
 import { deleteImage, type Objection } from './deletion.ts'
+import { handOverPrune } from './handover.ts'
 import type { Observation } from './observation.ts'
 import { reserveMs, type Ports, type Tick } from './ports.ts'
 
@@ -21,6 +23,8 @@ export interface RemovalCounts {
   planned: number
   /** Clouds whose plan broke a law. */
   refused: number
+  /** Parts of a large plan that were handed over to the function `shard`. */
+  sharded: number
   faults: number
 }
 
@@ -35,9 +39,10 @@ export interface Removing {
  * Deletes the images of one cloud that are beyond retention: plans, has the plan checked against the laws by {@link brokenLaws},
  * and carries it out. A plan that breaks a law is refused whole.
  *
- * @returns whether all of it was done, or at least tried.
+ * @param slice - Carries out only what the plan holds for the servers of one slice. Planned and checked is the whole cloud's.
+ * @returns whether all of it was done, or at least tried, or handed over to shards.
  */
-export async function removeExcess(name: string, evidence: Evidence, observed: Observation, invocation: Removing): Promise<boolean> {
+export async function removeExcess(name: string, evidence: Evidence, observed: Observation, slice: Slice | undefined, invocation: Removing): Promise<boolean> {
   const { ports, summary } = invocation
   const plan = (others: readonly Image[]) => planRetention(evidence.images, evidence.schedules, evidence.existing, evidence.project, evidence.statuses, others)
   let plans = plan([])
@@ -52,6 +57,13 @@ export async function removeExcess(name: string, evidence: Evidence, observed: O
     summary.refused += 1
     refuse(name, broken, ports)
     return true
+  }
+  if (slice) plans = plans.filter(({ server }) => isInSlice(server, slice))
+  else if (ports.shards) {
+    const excess = new Set(plans.filter(({ remove }) => remove.length > 0).map(({ server }) => server))
+    if (Math.min(excess.size, ports.maxDeletes) > ports.shards.mostServers) {
+      return handOverPrune(name, excess.size, true, ports.shards, invocation)
+    }
   }
   const limit = pLimit(concurrentPools)
   const outcomes = await Promise.all(plans.map((each) => limit(() => carryOut(each, observed, invocation))))

@@ -38,6 +38,8 @@ export interface SnapshotSummary {
   unreachable: number
   /** Would have been started, in a dry run. */
   planned: number
+  /** Parts of a large plan that were handed over to the function `shard`. */
+  sharded: number
   /** What AWS or a bug kept from being done or recorded; the log has each. */
   faults: number
 }

@@ -51,8 +51,9 @@ export class RunsTable {
     return serversOf(readAll(this.#database, 'SELECT record FROM runs WHERE inFlight = ? AND startedAt > ?', cloud, since.toISOString()))
   }
 
-  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
-    return this.#reader.inFlight(readAll(this.#database, 'SELECT record FROM runs WHERE inFlight IS NOT NULL'))
+  async inFlight(cloud?: string): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
+    const [which, values] = cloud === undefined ? ['IS NOT NULL', []] : ['= ?', [cloud]]
+    return this.#reader.inFlight(readAll(this.#database, `SELECT record FROM runs WHERE inFlight ${which}`, ...values))
   }
 
   async putDeletion(deletion: Deletion): Promise<void> {

@@ -86,6 +86,8 @@ test('the index holds what is in flight, and forgets it when it is settled', asy
   const starting = fresh()
   await table.claim(starting, undefined)
   expect(mine((await table.inFlight()).runs)).toEqual([starting])
+  expect((await table.inFlight(`cloud-${period}`)).runs).toEqual([starting])
+  expect((await table.inFlight('another')).runs).toEqual([])
   expect(await serversInFlight()).toEqual({ making: [starting.server], stopped: [] })
   expect(await serversInFlight(starting.startedAt)).toEqual({ making: [], stopped: [] })
   await table.advance(starting, { ...starting, status: 'good' })

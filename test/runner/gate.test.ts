@@ -3,6 +3,7 @@ import { planRetention, type RetentionPlan } from '../../lib/planner/retention.t
 import { useWorld } from '../support/fixture.ts'
 import { addCloud, day, enable, imagesOf, runDays, scheduled } from '../support/scene.ts'
 import { serviceIn } from '../support/service.ts'
+import { shardingIn, tickInShards } from '../support/shards.ts'
 
 // The planner itself, whose faults the gate is there for, can be broken here.
 vi.mock(import('../../lib/planner/retention.ts'), async (original) => ({ planRetention: vi.fn((await original()).planRetention) }))
@@ -166,4 +167,24 @@ test('a dry run sends no write to OpenStack, writes into neither table and sends
   expect(requests.filter(({ method, path }) => method !== 'GET' && path !== '/v3/auth/tokens')).toEqual([])
   expect(await tables()).toEqual(before.tables)
   expect(aws.events).toHaveLength(before.events)
+})
+
+test('in shards too, a plan that breaks a law is refused whole, whichever servers it breaks it for', async () => {
+  const { world } = fixture
+  const service = shardingIn(world)
+  const servers: string[] = []
+  for (let n = 1; n <= 6; n += 1) servers.push((await scheduled(world, `web-${n}`, {}, { retention: 1 })).id)
+  await service.tickAt(day(1, '00:30:00'))
+  for (const time of ['01:00:00', '01:15:00', '01:30:00']) await tickInShards(world, service, day(1, time))
+  const { planRetention: honest } = await vi.importActual<{ planRetention: typeof planRetention }>('../../lib/planner/retention.ts')
+  vi.mocked(planRetention).mockImplementation((...given) =>
+    honest(...given).map((plan): RetentionPlan => (plan.server === servers[0] ? { ...plan, remove: [{ image: plan.keep[0]!.image, reason: 'of a mistake', snapshots: [] }] } : plan)))
+  for (const time of ['01:00:00', '01:15:00', '01:30:00']) await tickInShards(world, service, day(2, time))
+  expect(servers.map(periodsOf)).toEqual(servers.map(() => ['01', '02']))
+  expect(service.metrics['PlansRefused']!.length).toBeGreaterThanOrEqual(2)
+
+  vi.mocked(planRetention).mockReset()
+  await tickInShards(world, service, day(3, '01:45:00'))
+  await tickInShards(world, service, day(3, '02:00:00'))
+  expect(servers.map(periodsOf)).toEqual(servers.map(() => ['03']))
 })
