@@ -1,6 +1,8 @@
 import { Command, CommanderError, Option } from 'commander'
 import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
+import { registerAptHook } from './commands/apt-hook.ts'
+import { registerCompletion } from './commands/completion.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerEnable } from './commands/enable.ts'
 import { registerExplain } from './commands/explain.ts'
@@ -11,6 +13,7 @@ import { registerNext } from './commands/next.ts'
 import { registerProtect } from './commands/protect.ts'
 import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
+import { registerSnapshot } from './commands/snapshot.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
 import { ExitCode, exitCodes, failureText } from './failure.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
@@ -20,6 +23,7 @@ export type Register = (program: Command, context: () => Context) => void
 
 const commands: readonly Register[] = [
   registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun,
+  registerSnapshot, registerAptHook, registerCompletion,
 ]
 
 /**

@@ -1,7 +1,9 @@
+import { ownServer } from '../lib/installation.ts'
 import { ScheduledImagesError } from '../lib/model/errors.ts'
 import type { Server } from '../lib/model/server.ts'
 import type { Cloud } from '../lib/runner/ports.ts'
 import { indexServers } from '../lib/planner/selection.ts'
+import type { Context } from './context.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
@@ -31,4 +33,20 @@ export async function findServer(text: string, cloud: Cloud): Promise<Server> {
 /** The id of the server that a person names. A UUID is taken as it is: no cloud is asked. */
 export async function serverId(text: string, open: () => Promise<Cloud>): Promise<string> {
   return isServerId(text) ? text.toLowerCase() : (await findServer(text, await open())).id
+}
+
+/**
+ * The server that this machine is.
+ *
+ * @throws ScheduledImagesError `SERVER_NOT_FOUND` when nothing tells, or the cloud does not know it.
+ */
+export async function findOwn(cloud: Cloud, { options, env }: Pick<Context, 'options' | 'env'>): Promise<Server> {
+  const { ids, source } = await ownServer(env)
+  const [first] = ids
+  if (first === undefined) throw new ScheduledImagesError('SERVER_NOT_FOUND', `Which server this machine is cannot be told: ${source}. Give the server's name or UUID.`)
+  for (const id of ids) {
+    const server = await cloud.compute.getServer(id)
+    if (server) return server
+  }
+  throw new ScheduledImagesError('SERVER_NOT_FOUND', `This machine is server ${first}, as ${source} says, and the project of cloud "${options.cloud}" has no such server. Give the credentials of its own project, or the server that is meant.`)
 }

@@ -43,7 +43,8 @@ export function processTerminal(interrupted: AbortSignal): Terminal {
       if (!stderr.isTTY) return
       clear()
       if (line === undefined) return
-      stderr.write(line.slice(0, stderr.columns - 1))
+      // A terminal that does not know its width says 0.
+      stderr.write(line.slice(0, (stderr.columns || 80) - 1))
       shown = true
     },
     confirm: async (question) => {

@@ -6,6 +6,7 @@ import { EnteredClouds, type CloudEntries } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
 import { findCloud } from './openstack/client-config.ts'
 import { readClientFile } from './openstack/client-files.ts'
+import { findOwnServer, type OwnServer } from './openstack/own-server.ts'
 import { prune } from './runner/prune.ts'
 import { snapshot } from './runner/snapshot.ts'
 import { openDatabase } from './sqlite/database.ts'
@@ -81,6 +82,14 @@ export function openDirectory(directory: string, { dryRun }: InstallationOptions
     prune: (tick) => prune(tick, ports),
     flush: async () => {},
   }
+}
+
+/** Where OpenStack's metadata service is, in a server; `SCHEDULED_IMAGES_METADATA_URL` comes before it. */
+const metadataUrl = 'http://169.254.169.254'
+
+/** Which server of an OpenStack this machine is, as far as it knows. */
+export function ownServer(env: Edges['env']): Promise<OwnServer> {
+  return findOwnServer({ metadataUrl: env['SCHEDULED_IMAGES_METADATA_URL'] ?? metadataUrl, readFile: readClientFile })
 }
 
 function databaseIn(directory: string): ReturnType<typeof openDatabase> {

@@ -14,7 +14,7 @@ import { SchedulesTable } from './aws/schedules-table.ts'
 import type { ShardQueue } from './aws/shard-queue.ts'
 import type { CloudEntries, EnteredClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
-import type { Cadence } from './model/schedule.ts'
+import type { TimedCadence } from './model/schedule.ts'
 import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Shards, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
 import { runShard, type ShardReport } from './runner/shard.ts'
@@ -27,7 +27,7 @@ export type { Tick } from './runner/ports.ts'
 export interface Service {
   readonly log: Log
   readonly clock: () => Date
-  snapshot(cadence: Cadence, tick: Tick): Promise<SnapshotSummary>
+  snapshot(cadence: TimedCadence, tick: Tick): Promise<SnapshotSummary>
   prune(tick: Tick): Promise<PruneSummary>
   /** Carries out a message of the shard queue. */
   shard(message: string, timeLeftMs: Tick['timeLeftMs']): Promise<ShardReport>

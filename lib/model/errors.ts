@@ -5,6 +5,7 @@
 export type ErrorCode =
   // what a user wrote
   | 'SCHEDULE_INVALID'
+  | 'SCHEDULE_DISABLED'
   | 'SCHEDULE_NOT_FOUND'
   | 'IMAGE_NOT_FOUND'
   | 'IMAGE_AMBIGUOUS'

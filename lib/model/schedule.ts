@@ -5,6 +5,7 @@ import { nearest } from './nearest.ts'
 
 /** How often: those that a timer function looks at. */
 export const timedCadences = ['daily', 'weekly', 'monthly', 'yearly', 'custom'] as const
+export type TimedCadence = (typeof timedCadences)[number]
 /** A `manual` schedule has no turns: a person, or a program of theirs, asks for each of its images. */
 export const cadences = [...timedCadences, 'manual'] as const
 export type Cadence = (typeof cadences)[number]

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit'
 import { hasCode, type Problem } from '../model/errors.ts'
-import { invalidSentence, type Cadence, type InvalidSchedule, type Schedule } from '../model/schedule.ts'
+import { invalidSentence, type InvalidSchedule, type Schedule, type TimedCadence } from '../model/schedule.ts'
 import { shardVersion, type SnapshotShard } from '../model/shard.ts'
 import { admit } from '../planner/admission.ts'
 import { isSelectorDue, turnsAt } from '../planner/due.ts'
@@ -31,7 +31,7 @@ const toldRuns = 3
  *
  * Where more servers of a cloud may start than fit one shard, they are handed over, and {@link snapshotShard} starts them.
  */
-export async function snapshot(cadence: Cadence, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
+export async function snapshot(cadence: TimedCadence, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
   const summary = nothingYet()
   const invocation: Invocation = { tick, ports, summary }
   const items: Item[] = []
@@ -155,7 +155,7 @@ function tellOutlook(schedule: Schedule, now: Date, ports: Ports): void {
  *
  * @returns the keys of the schedules whose one server was handed over to a shard, which writes their state.
  */
-async function snapshotCloud(name: string, cadence: Cadence, candidates: readonly Candidate[], items: readonly Item[], invocation: Invocation): Promise<string[]> {
+async function snapshotCloud(name: string, cadence: TimedCadence, candidates: readonly Candidate[], items: readonly Item[], invocation: Invocation): Promise<string[]> {
   const { tick, ports, summary } = invocation
   try {
     const entered = await enter(name, tick, ports)
@@ -227,7 +227,7 @@ function leaveLate(due: readonly Startable[], { ports, summary }: Invocation): S
 }
 
 /** @returns the keys of the schedules whose one server was handed over. */
-async function handOverStarts(cloud: string, cadence: Cadence, asking: readonly Startable[], queue: Shards, { tick, ports, summary }: Invocation): Promise<string[]> {
+async function handOverStarts(cloud: string, cadence: TimedCadence, asking: readonly Startable[], queue: Shards, { tick, ports, summary }: Invocation): Promise<string[]> {
   // Until a shard has started it, it is due; a selector's item says so.
   for (const { item, decision } of asking) item.change.next = decision.turn.startsAt.toISOString()
   const pieces = cut(asking, queue.mostServers)

@@ -7,7 +7,7 @@ import { createTables } from '../../demo/aws/tables.ts'
 import { connect, type OpenStack } from '../../lib/openstack/cloud.ts'
 import { parseCloudConfig } from '../../lib/openstack/config.ts'
 import type { Image } from '../../lib/model/image.ts'
-import type { Cadence } from '../../lib/model/schedule.ts'
+import type { TimedCadence } from '../../lib/model/schedule.ts'
 import { wire, type Service } from '../../lib/wiring.ts'
 import type { CloudEntry, CloudUnderTest } from './harness.ts'
 
@@ -28,11 +28,11 @@ export interface DeployedService {
   putCloud(name: string, entry: CloudEntry): void
   /** A daily schedule that keeps 1, begins at once and names its images so that they are cleaned up. */
   putSchedule(schedule: string, server: string, item?: Readonly<Record<string, unknown>>): Promise<void>
-  state(schedule: string, cadence?: Cadence): Promise<State>
+  state(schedule: string, cadence?: TimedCadence): Promise<State>
   /** The snapshot function of any cadence, fired at an instant that is past. */
-  run(cadence: Cadence, at: Date): Promise<Snapshot>
+  run(cadence: TimedCadence, at: Date): Promise<Snapshot>
   /** Prunes, a second apart, until a schedule's newest good image is that of a period. */
-  made(cadence: Cadence, schedule: string, period: string): Promise<void>
+  made(cadence: TimedCadence, schedule: string, period: string): Promise<void>
   /** The image that is being made of a server. */
   saving(server: string): Promise<string>
   /** The snapshot function of `daily`, fired at a time of the n-th of the last days. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { World } from '../../demo/world.ts'
-import { timedCadences, type Cadence } from '../../lib/model/schedule.ts'
+import { timedCadences, type TimedCadence } from '../../lib/model/schedule.ts'
 import type { LogFields, Metrics } from '../../lib/runner/ports.ts'
 import { wire, type Edges, type Service } from '../../lib/wiring.ts'
 import { watchLog } from './secrecy.ts'
@@ -16,7 +16,7 @@ export interface TestService extends Service {
   /** The metrics, by their names. */
   readonly counts: Readonly<Record<string, number>>
   /** Sets the clock, runs the snapshot function of one cadence, and sends its events. */
-  snapshotAt(cadence: Cadence, at: string): ReturnType<Service['snapshot']>
+  snapshotAt(cadence: TimedCadence, at: string): ReturnType<Service['snapshot']>
   pruneAt(at: string): ReturnType<Service['prune']>
   /** All functions once, as at any tick of a real day. */
   tickAt(at: string): Promise<void>

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { timedCadences } from '../../lib/model/schedule.ts'
 import { deeds, estateOf, halves, items, machines } from './estate.ts'
 
-test('the estate has fifty schedules of all timedCadences in five zones', () => {
+test('the estate has fifty schedules of all cadences in five zones', () => {
   expect(new Set(items.map(({ cadence, schedule }) => `${cadence}/${schedule}`)).size).toBe(50)
   expect(new Set(items.map(({ cadence }) => cadence))).toEqual(new Set(timedCadences))
   expect(new Set(items.map(({ timeZone }) => timeZone)).size).toBe(5)
