@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'CLOUD_UNSCOPED'
   | 'CLOUD_REGION_UNKNOWN'
   | 'CLOUD_SERVICE_MISSING'
+  | 'CLOUD_CHANGED'
   // what a cloud answered
   | 'BAD_REQUEST'
   | 'FORBIDDEN'

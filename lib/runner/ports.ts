@@ -1,6 +1,7 @@
 import type { ScheduledImageEvent } from '../model/event.ts'
 import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
 import type { MetricName } from '../model/metric.ts'
+import type { LastPrune } from '../model/record.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleItem, ScheduleKey, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
@@ -102,8 +103,8 @@ export interface Runs {
   putRestart(restart: Restart): Promise<void>
   removeRestart(restart: Restart): Promise<void>
   /** When a cloud's images were last pruned; undefined if never. */
-  lastPrune(cloud: string): Promise<Date | undefined>
-  recordPrune(cloud: string, at: Date): Promise<void>
+  lastPrune(cloud: string): Promise<LastPrune | undefined>
+  recordPrune(cloud: string, last: LastPrune): Promise<void>
 }
 
 /** What the runs table remembers. */

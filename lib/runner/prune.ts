@@ -7,6 +7,7 @@ import type { PruneShard } from '../model/shard.ts'
 import { freshnessOf } from '../planner/freshness.ts'
 import { isInSlice, partOf } from '../planner/slices.ts'
 import { finishDeletion } from './deletion.ts'
+import { enterCloud } from './entry.ts'
 import { handOverPrune } from './handover.ts'
 import { listMarked, observe, type Observation } from './observation.ts'
 import { reserveMs, type Cloud, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
@@ -160,8 +161,8 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   }
 
   summary.clouds += 1
-  const cloud = await ports.clouds.open(name, tick.timeLeftMs)
-  const pruneAtNextTick = () => ports.runs.recordPrune(name, new Date(tick.now.getTime() - dailyMs))
+  const cloud = await enterCloud(name, tick, ports)
+  const pruneAtNextTick = () => ports.runs.recordPrune(name, { at: new Date(tick.now.getTime() - dailyMs), project: cloud.project })
   const lookAndSettle = async () => {
     const listed = daily || runs.length > 0 || freshSweeps.length > 0 ? await listMarked(cloud) : []
     const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
@@ -183,14 +184,14 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   if (ports.dryRun) return
   const finished = done && shared && (!backed || statuses !== undefined)
   if (!finished) await pruneAtNextTick()
-  else if (!slice) await ports.runs.recordPrune(name, tick.now)
+  else if (!slice) await ports.runs.recordPrune(name, { at: tick.now, project: cloud.project })
 }
 
 /** A cloud that was never pruned has nothing to prune yet: its day begins now. */
 async function isDailyDue(cloud: string, { tick, ports }: Invocation): Promise<boolean> {
   const last = await ports.runs.lastPrune(cloud)
-  if (last !== undefined) return tick.now.getTime() - last.getTime() >= dailyMs
-  if (!ports.dryRun) await ports.runs.recordPrune(cloud, tick.now)
+  if (last !== undefined) return tick.now.getTime() - last.at.getTime() >= dailyMs
+  if (!ports.dryRun) await ports.runs.recordPrune(cloud, { at: tick.now, project: undefined })
   return false
 }
 

@@ -1,5 +1,5 @@
 import {
-  deletionKey, prunedAt, pruneKey, recordKind, RecordReader, restartKey, runRecord, runRecordKey, serversOf, sweepKey, unfinishedRecord, type OnUnreadable, type RecordKey,
+  deletionKey, lastPruneOf, pruneKey, pruneRecord, recordKind, RecordReader, restartKey, runRecord, runRecordKey, serversOf, sweepKey, unfinishedRecord, type LastPrune, type OnUnreadable, type RecordKey,
 } from '../model/record.ts'
 import { runKeyText, type Deletion, type Restart, type Run, type RunKey, type Sweep } from '../model/run.ts'
 import type { Database } from './database.ts'
@@ -79,14 +79,14 @@ export class RunsTable {
     this.#remove(restartKey(restart))
   }
 
-  async lastPrune(cloud: string): Promise<Date | undefined> {
-    return prunedAt(this.#read(pruneKey(cloud)))
+  async lastPrune(cloud: string): Promise<LastPrune | undefined> {
+    return lastPruneOf(this.#read(pruneKey(cloud)))
   }
 
   /** Once a day, as prune has it: the time to forget what DynamoDB would. */
-  async recordPrune(cloud: string, at: Date): Promise<void> {
-    this.#database.write('DELETE FROM runs WHERE expiresAt < ?', Math.floor(at.getTime() / 1000))
-    this.#put(pruneKey(cloud), { ...pruneKey(cloud), prunedAt: at.toISOString() })
+  async recordPrune(cloud: string, last: LastPrune): Promise<void> {
+    this.#database.write('DELETE FROM runs WHERE expiresAt < ?', Math.floor(last.at.getTime() / 1000))
+    this.#put(pruneKey(cloud), pruneRecord(cloud, last))
   }
 
   #read({ server, run }: RecordKey): Record<string, unknown> | undefined {

@@ -50,7 +50,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
     removeSweep: never,
     putRestart: never,
     removeRestart: never,
-    lastPrune: () => Promise.resolve(tick.now),
+    lastPrune: () => Promise.resolve({ at: tick.now, project: undefined }),
     recordPrune: () => Promise.resolve(),
     ...runs,
   }

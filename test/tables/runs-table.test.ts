@@ -124,9 +124,9 @@ describe.each(kinds)('the runs table on $kind', ({ open }) => {
 
   test('when a cloud was last pruned', async () => {
     expect(await table.lastPrune('nowhere')).toBeUndefined()
-    await table.recordPrune('somewhere', new Date('2026-11-20T01:00:00Z'))
-    await table.recordPrune('somewhere', new Date('2026-11-21T01:00:00Z'))
-    expect(await table.lastPrune('somewhere')).toEqual(new Date('2026-11-21T01:00:00Z'))
+    await table.recordPrune('somewhere', { at: new Date('2026-11-20T01:00:00Z'), project: undefined })
+    await table.recordPrune('somewhere', { at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
+    expect(await table.lastPrune('somewhere')).toEqual({ at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
     expect(await table.lastPrune('nowhere')).toBeUndefined()
   })
 
