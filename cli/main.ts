@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
 import { registerAptHook } from './commands/apt-hook.ts'
+import { registerCheck } from './commands/check.ts'
 import { registerCompletion } from './commands/completion.ts'
 import { registerDisable } from './commands/disable.ts'
 import { registerEnable } from './commands/enable.ts'
@@ -23,7 +24,7 @@ import { processTerminal, type Terminal } from './terminal.ts'
 export type Register = (program: Command, context: () => Context) => void
 
 const commands: readonly Register[] = [
-  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun,
+  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerCheck, registerRun,
   registerSnapshot, registerAptHook, registerCompletion,
 ]
 

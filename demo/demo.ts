@@ -44,7 +44,7 @@ async function run({ data, json, verbose }: { data: string; json: boolean; verbo
       lines.push({ level, message, fields })
       if (verbose && level !== 'debug') print(logLine({ level: level.toUpperCase(), message, timestamp: world.clock(), service: 'scheduled-images', ...fields }))
     }
-    wired({ env: world.env, clock: world.clock, log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') } })
+    wired({ env: world.env, clock: world.clock, log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }, metrics: { record: () => {} } })
     const story = await tell(world)
     if (!json) console.log(introduction)
     const alive = process.stdout.isTTY && !process.env['CI'] && !verbose

@@ -43,7 +43,7 @@ const cloudsPath = '/scheduled-images/local/clouds/'
 export async function startWorld(options: { now: Date | string; quotas?: Quotas } & Omit<OpenStackSimulatorOptions, 'clock'>): Promise<World> {
   let now = new Date(options.now)
   const clock = () => now
-  const [openstack, aws] = await Promise.all([startOpenStack({ ...options, clock }), startAws()])
+  const [openstack, aws] = await Promise.all([startOpenStack({ ...options, clock }), startAws(clock)])
   const project = openstack.addProject('alpha', options.quotas)
   const user = openstack.addUser('alice', 'alice-password', { alpha: 'member' })
   const credential = openstack.addApplicationCredential(user, project, { secret: 'alpha-secret' })

@@ -1,14 +1,8 @@
 import middy from '@middy/core'
 import type { Context } from 'aws-lambda'
-import * as z from 'zod'
-import { ScheduledImagesError } from '../lib/model/errors.ts'
 import { wired, type Service, type Tick } from '../lib/wiring.ts'
-
-/** EventBridge's event has its scheduled time; `serverless invoke` may send nothing at all. */
-const eventSchema = z.looseObject({ time: z.iso.datetime({ offset: true }).optional() })
-
-/** A tick of the future would start images before their time. Clocks differ by less than this. */
-const clockSkewMs = 5 * 60_000
+import { scheduledTime } from './event.ts'
+import { conclude } from './summary.ts'
 
 /**
  * Makes a Lambda handler of a job for a timer: reads the tick from the event, logs one summary line, and sends the
@@ -31,30 +25,7 @@ export function timer<Summary extends { readonly faults: number }>(job: (service
       const started = Date.now()
       const now = scheduledTime(event, service.clock())
       const summary = await job(service, { now, timeLeftMs: () => context.getRemainingTimeInMillis() })
-      service.log.info(`summary: ${sentence(summary)}`, { ...summary, now: now.toISOString(), tookMs: Date.now() - started, function: context.functionName })
-      if (summary.faults > 0) throw new Error(`${summary.faults} steps could not be done or recorded; the log lines before this one say which.`)
+      conclude(service, summary, { now: now.toISOString(), tookMs: Date.now() - started, function: context.functionName })
       return summary
     })
-}
-
-/** @throws ScheduledImagesError `EVENT_INVALID`, which names the field and its value. */
-function scheduledTime(event: unknown, clock: Date): Date {
-  if (typeof event !== 'object' || event === null) return clock
-  const parsed = eventSchema.safeParse(event)
-  if (!parsed.success) {
-    throw new ScheduledImagesError('EVENT_INVALID', `The event's "time" must be an instant such as 2026-11-21T01:00:00Z, not ${JSON.stringify((event as { time?: unknown }).time)}.`)
-  }
-  if (parsed.data.time === undefined) return clock
-  const now = new Date(parsed.data.time)
-  if (now.getTime() > clock.getTime() + clockSkewMs) {
-    throw new ScheduledImagesError('EVENT_INVALID', `The event's "time" is in the future: ${parsed.data.time}. A tick can be repeated, but not brought forward.`)
-  }
-  return now
-}
-
-/** `12 schedules, 3 started, 1 failed`: the counts that are not 0, in the summary's order. */
-function sentence(summary: object): string {
-  const counts = Object.entries(summary).filter(([, count]) => count !== 0)
-  if (counts.length === 0) return 'nothing to do'
-  return counts.map(([name, count]) => `${count} ${name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`).join(', ')
 }

@@ -22,7 +22,7 @@ export interface InstallationOptions {
   readonly dryRun: boolean
 }
 
-const noMetrics: Edges['metrics'] = { count: () => {} }
+const noMetrics: Edges['metrics'] = { record: () => {} }
 
 /**
  * The tables, parameters and bus of one deployed stage, with the SDK's usual configuration. The names are those of

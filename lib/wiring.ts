@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Agent } from 'node:http'
 import { Logger } from '@aws-lambda-powertools/logger'
-import { Metrics as EmbeddedMetrics, MetricUnit } from '@aws-lambda-powertools/metrics'
+import { Metrics as EmbeddedMetrics } from '@aws-lambda-powertools/metrics'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { SSMClient } from '@aws-sdk/client-ssm'
@@ -11,11 +11,14 @@ import { EventBus } from './aws/event-bus.ts'
 import { ParameterStore } from './aws/parameter-store.ts'
 import { RunsTable } from './aws/runs-table.ts'
 import { SchedulesTable } from './aws/schedules-table.ts'
+import type { ShardQueue } from './aws/shard-queue.ts'
 import type { CloudEntries, EnteredClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
+import { metricUnits } from './model/metric.ts'
 import type { TimedCadence } from './model/schedule.ts'
-import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Tick } from './runner/ports.ts'
+import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Shards, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
+import { runShard, type ShardReport } from './runner/shard.ts'
 import { snapshot } from './runner/snapshot.ts'
 import type { SnapshotSummary } from './runner/start.ts'
 
@@ -27,12 +30,14 @@ export interface Service {
   readonly clock: () => Date
   snapshot(cadence: TimedCadence, tick: Tick): Promise<SnapshotSummary>
   prune(tick: Tick): Promise<PruneSummary>
-  /** Sends the events of what was done. */
+  /** Carries out a message of the shard queue. */
+  shard(message: string, timeLeftMs: Tick['timeLeftMs']): Promise<ShardReport>
+  /** Sends the events and the metrics of what was done. */
   flush(): Promise<void>
 }
 
-/** The same, with all that a person may want to look at and change. */
-export interface Installation extends Service {
+/** What a terminal can do, with all that a person may want to look at and change. */
+export interface Installation extends Omit<Service, 'shard'> {
   readonly ports: Omit<Ports, 'clouds'> & { readonly schedules: ScheduleItems; readonly runs: RunHistory; readonly clouds: Pick<EnteredClouds, 'open'> }
 }
 
@@ -49,6 +54,8 @@ export interface Edges {
   readonly cloudEntries: (parameters: CloudEntries) => CloudEntries
   /** How requests over plain HTTP leave the process. */
   readonly agent: Agent
+  /** How many servers of one cloud fit one shard. */
+  readonly shardServers: number
 }
 
 /** The environment of the functions; serverless.yml sets it. */
@@ -57,10 +64,15 @@ const environment = z.object({
   RUNS_TABLE: z.string().min(1),
   CLOUDS_PATH: z.string().regex(/\/$/),
   EVENT_BUS: z.string().min(1),
+  SHARD_QUEUE_URL: z.url().optional(),
+  STAGE: z.string().min(1).default('local'),
   DRY_RUN: z.stringbool().default(false),
   MAX_DELETES: z.coerce.number().int().min(0).default(100),
   LOG_LEVEL: z.string().toUpperCase().pipe(z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR'])).default('INFO'),
 })
+
+/** Ten at a time, at half a minute each, they take ten of the fifteen minutes that an invocation has. */
+const serversPerShard = 200
 
 /** AWS answers in milliseconds; a connection that died while a Lambda was frozen must not use up the invocation. */
 const requestTimeouts = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true }
@@ -79,7 +91,7 @@ export function wired(edges: Partial<Edges> = {}): Service {
 }
 
 /** Builds a service of its own; {@link wired} is what the functions share. */
-export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Installation {
+export function wire({ env, clock, newId, sleep, agent, shardServers = serversPerShard, ...given }: Pick<Edges, 'env' | 'clock' | 'newId'> & Partial<Edges>): Service & Installation {
   const parsed = environment.safeParse(env)
   if (!parsed.success) {
     const names = parsed.error.issues.map(({ path }) => path.join()).join(', ')
@@ -87,7 +99,7 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
   }
   const settings = parsed.data
   const log = given.log ?? jsonLog(settings.LOG_LEVEL)
-  const metrics = given.metrics ?? embeddedMetrics()
+  const { metrics, publish } = given.metrics ? { metrics: given.metrics, publish: () => {} } : embeddedMetrics(settings.STAGE)
   const requestHandler = { ...requestTimeouts, ...(agent && { httpAgent: agent }) }
   const dynamodb = DynamoDBDocumentClient.from(new DynamoDBClient({ requestHandler }), {
     marshallOptions: { removeUndefinedValues: true },
@@ -98,6 +110,15 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
   const parameters = new ParameterStore(settings.CLOUDS_PATH, new SSMClient({ requestHandler }))
   const entries = given.cloudEntries?.(parameters) ?? parameters
   let clouds: Promise<EnteredClouds> | undefined
+  let queue: Promise<ShardQueue> | undefined
+  const shards = (url: string): Shards => ({
+    mostServers: shardServers,
+    send: async (some) => {
+      // Few users ever have one, so its client is no part of a cold start.
+      queue ??= import('./aws/shard-queue.ts').then((module) => new module.ShardQueue(url, new module.SQSClient({ requestHandler })))
+      return (await queue).send(some)
+    },
+  })
   const ports = {
     schedules: new SchedulesTable(settings.SCHEDULES_TABLE, dynamodb),
     runs: new RunsTable(settings.RUNS_TABLE, dynamodb, newId, (message, fields) => log.error(message, fields)),
@@ -108,6 +129,8 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
         return (await clouds).open(name, timeLeftMs)
       },
     },
+    // What is only planned and logged is done in one place.
+    shards: settings.SHARD_QUEUE_URL === undefined || settings.DRY_RUN ? undefined : shards(settings.SHARD_QUEUE_URL),
     events: settings.DRY_RUN ? { publish: () => {} } : events,
     metrics,
     log,
@@ -123,7 +146,11 @@ export function wire({ env, clock, newId, sleep, agent, ...given }: Pick<Edges, 
     clock,
     snapshot: (cadence, tick) => snapshot(cadence, tick, ports),
     prune: (tick) => prune(tick, ports),
-    flush: () => events.flush(),
+    shard: (message, timeLeftMs) => runShard(message, timeLeftMs, ports),
+    flush: () => {
+      publish()
+      return events.flush()
+    },
   }
 }
 
@@ -138,13 +165,17 @@ function jsonLog(logLevel: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'): Log {
   }
 }
 
-/** CloudWatch's embedded metric format: a line of JSON for each count, in the function's log. */
-function embeddedMetrics(): Metrics {
-  const metrics = new EmbeddedMetrics({ namespace: 'ScheduledImages', serviceName: 'scheduled-images' })
+/**
+ * CloudWatch's embedded metric format: one line of JSON for an invocation, in the function's log.
+ *
+ * @returns the metrics, and what writes the line.
+ */
+function embeddedMetrics(stage: string): { metrics: Metrics; publish: () => void } {
+  const embedded = new EmbeddedMetrics({ namespace: 'ScheduledImages', serviceName: 'scheduled-images', defaultDimensions: { stage } })
   return {
-    count: (name, value) => {
-      metrics.addMetric(name, MetricUnit.Count, value)
-      metrics.publishStoredMetrics()
+    metrics: { record: (name, value) => void embedded.addMetric(name, metricUnits[name], value) },
+    publish: () => {
+      if (embedded.hasStoredMetrics()) embedded.publishStoredMetrics()
     },
   }
 }

@@ -5,6 +5,9 @@ import { basename, delimiter, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { main } from '../cli/main.ts'
+import { faultsOfEvent } from '../demo/aws/event-schemas.ts'
+import { eventDetails } from '../lib/model/event.ts'
+import { metricUnits } from '../lib/model/metric.ts'
 import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
 
 /** The documents say all that the code has, and their links lead somewhere. */
@@ -39,9 +42,17 @@ test('every error code has a row in logs.md, and every row is a code', () => {
   expect(rowsOf('docs/logs.md', 'Codes').toSorted()).toEqual(codes.toSorted())
 })
 
-test('every type of event has a row in logs.md', () => {
-  const [, union] = /export interface ScheduledImageEvent \{\n {2}readonly type:(.*?)\n {2}\/\*\*/s.exec(read('lib/runner/ports.ts'))!
-  expect(rowsOf('docs/logs.md', 'Events')).toEqual(expect.arrayContaining([...union!.matchAll(/'(.+?)'/g)].map(([, type]) => type!)))
+test('every type of event has a row in logs.md, and an example that is as its schema says', () => {
+  const types = Object.keys(eventDetails)
+  expect(rowsOf('docs/logs.md', 'Events')).toEqual(expect.arrayContaining(types))
+  const examples = [...read('docs/logs.md').matchAll(/^`([^`]+)`:\n\n```json\n(.*?)\n```$/gms)].map(([, type, detail]) => ({ type: type!, detail: JSON.parse(detail!) as unknown }))
+  expect(examples.map(({ type }) => type).toSorted()).toEqual(types.toSorted())
+  expect(examples.flatMap(faultsOfEvent)).toEqual([])
+})
+
+test('every metric has a row in metrics.md, with its unit', () => {
+  const rows = [...read('docs/metrics.md').matchAll(/^\| `([^`]+)` \| (Count|Seconds) \|/gm)].map(([, name, unit]) => [name!, unit!])
+  expect(rows.toSorted()).toEqual(Object.entries(metricUnits).toSorted())
 })
 
 /** The anchors of a document's headings, as GitHub makes them. */
@@ -55,7 +66,7 @@ test('every link between the documents leads somewhere', () => {
     for (const [, target] of read(document).matchAll(/\]\((?!https?:)([^)\s]*)\)/g)) {
       const [path, anchor] = target!.split('#')
       const file = path === '' ? document : posix.join(posix.dirname(document), path!)
-      const exists = documents.includes(file) || path!.endsWith('/') || file === 'LICENSE'
+      const exists = existsSync(new URL(file, root))
       if (!exists || (anchor !== undefined && !anchorsOf(file).includes(anchor))) broken.push(`${document}: ${target}`)
     }
   }

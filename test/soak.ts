@@ -31,11 +31,11 @@ interface Passed {
 
 /** One turn of each kind of test after another, for ever. */
 async function* turns(): AsyncGenerator<Passed> {
-  const rounds = weathers.flatMap((weather) => mishaps.map((mishap) => ({ weather, mishap })))
+  const rounds = weathers.flatMap((weather) => mishaps.flatMap((mishap) => (['whole', 'in shards'] as const).map((plans) => ({ weather, mishap, plans }))))
   for (let round = 0; ; round += 1) {
-    const { weather, mishap } = rounds[round % rounds.length]!
-    for await (const { index, call, broken, errors } of crashPoints(weather, mishap)) {
-      if (broken.length > 0) throw new Error(`While ${weather}, call ${index} (${call}) ${mishap}:\n${[...broken, ...errors].join('\n')}`)
+    const { weather, mishap, plans } = rounds[round % rounds.length]!
+    for await (const { index, call, broken, errors } of crashPoints(weather, mishap, plans)) {
+      if (broken.length > 0) throw new Error(`While ${weather}, with plans ${plans}, call ${index} (${call}) ${mishap}:\n${[...broken, ...errors].join('\n')}`)
       yield { kind: 'crash points', count: 1 }
     }
     yield await runs('interleavings', checkOverlaps, 60)

@@ -2,6 +2,8 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import dynalite from 'dynalite'
+import { LocalQueue } from './queue.ts'
+import { faultsOfEvent } from './event-schemas.ts'
 
 /** An event as EventBridge was given it. */
 export interface SentEvent {
@@ -11,7 +13,7 @@ export interface SentEvent {
   readonly detail: Record<string, unknown>
 }
 
-/** DynamoDB, Parameter Store and EventBridge on loopback. */
+/** DynamoDB, Parameter Store, EventBridge and SQS on loopback. */
 export interface LocalAws {
   /** What the SDK and the functions need to find them. */
   readonly env: Readonly<Record<string, string>>
@@ -21,14 +23,19 @@ export interface LocalAws {
   readonly events: SentEvent[]
   /** While true, EventBridge answers 500. */
   eventsFail: boolean
+  /** The shard queue. Functions use it when its URL is their `SHARD_QUEUE_URL`. */
+  readonly queue: LocalQueue
+  /** Rejects when an event was not as its schema in `docs/events/` says. */
   close(): Promise<void>
 }
 
 /**
- * Starts dynalite for DynamoDB, and the two calls of Systems Manager and EventBridge that the functions make.
+ * Starts dynalite for DynamoDB, and the calls of Systems Manager, EventBridge and SQS that the functions make.
  * They speak the SDK's JSON protocol, so the functions run unchanged against them by `AWS_ENDPOINT_URL_*`.
+ *
+ * @param clock - By which messages become visible again.
  */
-export async function startAws(): Promise<LocalAws> {
+export async function startAws(clock: () => Date = () => new Date()): Promise<LocalAws> {
   const dynamodb = dynalite({ createTableMs: 0 })
   const parameters = new Map<string, string>()
   const events: SentEvent[] = []
@@ -47,6 +54,10 @@ export async function startAws(): Promise<LocalAws> {
         events.push({ type: DetailType, source: Source, bus: EventBusName, detail: JSON.parse(Detail) as Record<string, unknown> })
       }
       answer(response, 200, { FailedEntryCount: 0, Entries: entries.map((_, i) => ({ EventId: String(i) })) })
+    } else if (operation === 'SendMessageBatch') {
+      const sent = aws.queue.sendBatch(input as unknown as Parameters<LocalQueue['sendBatch']>[0])
+      if (sent) answer(response, 200, sent)
+      else answer(response, aws.queue.fails ? 500 : 400, { __type: aws.queue.fails ? 'InternalFailure' : 'com.amazonaws.sqs#BatchRequestTooLong' })
     } else answer(response, 500, { __type: 'InternalFailure' })
   })
   const [tables, rest] = await Promise.all([listen(dynamodb), listen(others)])
@@ -59,12 +70,16 @@ export async function startAws(): Promise<LocalAws> {
       AWS_ENDPOINT_URL_DYNAMODB: tables,
       AWS_ENDPOINT_URL_SSM: rest,
       AWS_ENDPOINT_URL_EVENTBRIDGE: rest,
+      AWS_ENDPOINT_URL_SQS: rest,
     },
     parameters,
     events,
     eventsFail: false,
+    queue: new LocalQueue(`${rest}/000000000000/shards`, clock),
     close: async () => {
       await Promise.all([stop(dynamodb), stop(others)])
+      const faults = events.flatMap((event) => faultsOfEvent(event).map((fault) => `${fault} of ${JSON.stringify(event.detail)}`))
+      if (faults.length > 0) throw new Error(`Events are not as their schemas say: ${faults.join('\n')}`)
     },
   }
   return aws

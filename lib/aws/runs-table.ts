@@ -112,10 +112,15 @@ export class RunsTable {
   /**
    * Reads all that is in flight. The index is sparse, so scanning it reads just that: one call, where a Query for each
    * cloud would be many, and would miss a cloud whose last schedule was deleted.
+   *
+   * @param cloud - Only what is in flight there: a Query.
    */
-  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
+  async inFlight(cloud?: string): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
     const items: Record<string, unknown>[] = []
-    for await (const page of paginateScan({ client: this.#client }, { TableName: this.#table, IndexName: index })) items.push(...(page.Items ?? []))
+    const source = { TableName: this.#table, IndexName: index }
+    const ofCloud = { KeyConditionExpression: '#inFlight = :cloud', ExpressionAttributeNames: { '#inFlight': 'inFlight' }, ExpressionAttributeValues: { ':cloud': cloud } }
+    const pages = cloud === undefined ? paginateScan({ client: this.#client }, source) : paginateQuery({ client: this.#client }, { ...source, ...ofCloud })
+    for await (const page of pages) items.push(...(page.Items ?? []))
     return this.#reader.inFlight(items)
   }
 

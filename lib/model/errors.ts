@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'CREDENTIALS_INVALID'
   | 'CONFIGURATION_INVALID'
   | 'EVENT_INVALID'
+  | 'SHARD_INVALID'
   | 'CONFIRMATION_NEEDED'
   // the tables of one machine
   | 'TABLES_UNAVAILABLE'

@@ -1,6 +1,7 @@
 import { Cron } from 'croner'
 import type { Period } from '../model/run.ts'
 import { daysOfWeek, type Schedule } from '../model/schedule.ts'
+import { stableHash } from './stable-hash.ts'
 
 /** One turn of a schedule for one server. */
 export interface Turn {
@@ -50,7 +51,7 @@ export function nextTurn(timing: Timing, spreadMinutes: number, now: Date): Turn
  * @returns Whole minutes, 0 ≤ share < `spread` (0 when `spread` is 0).
  */
 export function spreadOf(schedule: Pick<Schedule, 'spread'>, server: string): number {
-  return schedule.spread === 0 ? 0 : fnv1a(server) % schedule.spread
+  return schedule.spread === 0 ? 0 : stableHash(server) % schedule.spread
 }
 
 /** The date that a zone's calendars show at an instant, such as `2026-11-21`. */
@@ -285,11 +286,4 @@ function kept<Value>(values: Map<string, Value>, most: number, { cron, timeZone 
     values.set(key, (value = make()))
   }
   return value
-}
-
-/** FNV-1a over the UTF-16 code units: small, stable, and even enough to spread servers over an hour. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0
-  return hash
 }

@@ -87,7 +87,7 @@ export async function snapshotNow(schedule: Schedule, server: Server, cloud: Clo
   const item: Item = { schedule, since: at, server: server.id, change: {} }
   const summary: SnapshotSummary = {
     schedules: 1, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
-    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, faults: 0,
+    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, sharded: 0, faults: 0,
   }
   const decision = { kind: 'due', turn, until: new Date(at.getTime() + periodMs), attempt: 1 } as const
   const refusal = refusalNow(server, ports.clock()) ?? (await refusalOfOthers(schedule, server, tick, ports))

@@ -1,8 +1,10 @@
+import type { ScheduledImageEvent } from '../model/event.ts'
 import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
-import type { Problem } from '../model/errors.ts'
+import type { MetricName } from '../model/metric.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleItem, ScheduleKey, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
+import type { Shard } from '../model/shard.ts'
 
 /** One cloud, entered: what the runners ask of OpenStack. Each method rejects with a `ScheduledImagesError`. */
 export interface Cloud {
@@ -91,8 +93,8 @@ export interface Runs {
   advance(before: Run, after: Run): Promise<boolean>
   /** The servers of a cloud that something was begun with after `since`, and is not finished. */
   serversInFlight(cloud: string, since: Date): Promise<ServersInFlight>
-  /** All runs that are `starting` or `saving`, all deletions, sweeps and restarts, of all clouds. */
-  inFlight(): Promise<InFlight>
+  /** All runs that are `starting` or `saving`, all deletions, sweeps and restarts, of all clouds or of one. */
+  inFlight(cloud?: string): Promise<InFlight>
   putDeletion(deletion: Deletion): Promise<void>
   removeDeletion(deletion: Deletion): Promise<void>
   putSweep(sweep: Sweep): Promise<void>
@@ -126,26 +128,12 @@ export interface InFlight {
   readonly restarts: readonly Restart[]
 }
 
-/** What happened, for the event bus. */
-export interface ScheduledImageEvent {
-  readonly type:
-    | 'Scheduled Image Started'
-    | 'Scheduled Image Good'
-    | 'Scheduled Image Failed'
-    | 'Scheduled Image Missed'
-    | 'Scheduled Images Pruned'
-    | 'Scheduled Images Refused'
-    | 'Schedule Invalid'
-  readonly cloud: string
-  /** Absent where the whole cloud is meant. */
-  readonly schedule?: string
-  readonly server?: { readonly id: string; readonly name?: string }
-  readonly period?: string
-  readonly image?: { readonly id: string; readonly name: string }
-  readonly attempt?: number
-  readonly reason?: Problem
-  /** Of `Scheduled Images Pruned`: what was deleted, oldest first. */
-  readonly images?: readonly { readonly id: string; readonly name: string }[]
+/** Where parts of large plans wait for the function `shard`. */
+export interface Shards {
+  /** How many servers of one cloud fit one of them; a plan of no more than that is carried out where it was made. */
+  readonly mostServers: number
+  /** @returns those that could not be sent. */
+  send<Each extends Shard>(shards: readonly Each[]): Promise<readonly { readonly shard: Each; readonly reason: string }[]>
 }
 
 export interface Events {
@@ -153,17 +141,11 @@ export interface Events {
   publish(event: ScheduledImageEvent): void
 }
 
-/** Counts that alarms watch. */
+/** Numbers that alarms and dashboards watch. */
 export interface Metrics {
-  /** Never fails a run. */
-  count(name: MetricName, value: number): void
+  /** Takes one value, for sending at the latest at the end of the invocation. Never fails a run. */
+  record(name: MetricName, value: number): void
 }
-
-export type MetricName =
-  /** Plans of a cloud that broke a law, and were not carried out. */
-  | 'PlansRefused'
-  /** Images beyond retention that were left for the next tick, since `MAX_DELETES` was reached. */
-  | 'DeletionsCapped'
 
 /** Lines that machines read and people follow: one for each decision. */
 export interface Log {
@@ -188,6 +170,8 @@ export interface Ports {
   readonly schedules: Schedules
   readonly runs: Runs
   readonly clouds: Clouds
+  /** Without them, plans of any size are carried out where they were made. */
+  readonly shards?: Shards | undefined
   readonly events: Events
   readonly metrics: Metrics
   readonly log: Log

@@ -3,7 +3,11 @@ import { hasCode, type Problem } from '../model/errors.ts'
 import { volumeSnapshots } from '../model/image.ts'
 import type { Deletion, Restart, Run, Sweep } from '../model/run.ts'
 import { cadences, type InvalidSchedule, type ParsedSchedule, type Schedule } from '../model/schedule.ts'
+import type { PruneShard } from '../model/shard.ts'
+import { freshnessOf } from '../planner/freshness.ts'
+import { isInSlice, partOf } from '../planner/slices.ts'
 import { finishDeletion } from './deletion.ts'
+import { handOverPrune } from './handover.ts'
 import { listMarked, observe, type Observation } from './observation.ts'
 import { reserveMs, type Cloud, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
 import { removeExcess, type RemovalCounts } from './removal.ts'
@@ -30,6 +34,8 @@ export interface PruneSummary extends RemovalCounts {
   /** Runs whose image is still being made. */
   waiting: number
   unreachable: number
+  /** Schedules without the good image that they should have by now. */
+  overdue: number
   /** What AWS or a bug kept from being done or recorded; the log has each. */
   faults: number
 }
@@ -40,43 +46,96 @@ export interface PruneSummary extends RemovalCounts {
  * A cloud is asked only when a run, a deletion, a sweep or a restart of it is in flight, and once a day. Then it costs one token, one
  * listing of the images that carry our mark (a page for each 1000), one of Cinder's snapshots where an image needs it, one
  * of all images, hidden ones too, where Cinder's snapshots are to be deleted, and what sealing and deleting take. What the tables fail for is a fault, logged and counted; the rest is done.
+ * Where there is something to do for more servers of a cloud than fit one shard, it is handed over in slices.
  */
 export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
-  const summary: PruneSummary = { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, faults: 0 }
-  const [inFlight, ...queried] = await Promise.all([ports.runs.inFlight(), ...cadences.map((cadence) => ports.schedules.query(cadence))])
-  const parsed = queried.flat()
+  const summary = nothingYet()
+  const [inFlight, parsed] = await Promise.all([ports.runs.inFlight(), everySchedule(ports)])
+  ports.metrics.record('ImagesInFlight', inFlight.runs.length)
+  const invocation: Invocation = { tick, ports, summary, shown: new Map() }
   const names = new Set(Object.values(inFlight).flat().map(({ cloud }) => cloud))
   for (const item of parsed) if (item.valid && item.schedule.enabled) names.add(item.schedule.cloud)
 
-  await Promise.all(
-    [...names].map(async (name) => {
-      try {
-        await pruneCloud({ name, parsed, ...inFlightOf(name, inFlight) }, { tick, ports, summary })
-      } catch (error) {
-        if (hasCode(error)) {
-          summary.unreachable += 1
-          ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
-          await tellOfTrouble(inFlightOf(name, inFlight).runs, error, parsed, { tick, ports, summary })
-        } else {
-          summary.faults += 1
-          ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
-        }
-      }
-    }),
-  )
+  await Promise.all([...names].map((name) => tryCloud({ name, parsed, ...inFlightOf(name, inFlight) }, invocation)))
+  summary.overdue = tellOfFreshness(parsed, invocation)
   return summary
+}
+
+/**
+ * Does the same for one slice of a cloud's servers, as {@link prune} handed it over. That it has pruned is not recorded, since
+ * it knows nothing of the other slices: once runs were settled in slices, the next tick looks through the whole cloud.
+ */
+export async function pruneShard(shard: PruneShard, tick: Tick, ports: Ports): Promise<PruneSummary> {
+  const summary = nothingYet()
+  const { cloud: name } = shard
+  const [inFlight, parsed] = await Promise.all([ports.runs.inFlight(name), everySchedule(ports)])
+  const here = ({ server }: { server: string }) => isInSlice(server, shard)
+  const { runs, deletions, sweeps, restarts } = inFlight
+  const work: Work = { name, parsed, runs: runs.filter(here), deletions: deletions.filter(here), sweeps: sweeps.filter(here), restarts: restarts.filter(here), slice: shard }
+  await tryCloud(work, { tick, ports: { ...ports, maxDeletes: partOf(ports.maxDeletes, shard) }, summary, shown: new Map() })
+  return summary
+}
+
+function nothingYet(): PruneSummary {
+  return { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, overdue: 0, sharded: 0, faults: 0 }
+}
+
+async function everySchedule({ schedules }: Ports): Promise<ParsedSchedule[]> {
+  return (await Promise.all(cadences.map((cadence) => schedules.query(cadence)))).flat()
+}
+
+async function tryCloud(work: Work, invocation: Invocation): Promise<void> {
+  const { ports, summary } = invocation
+  const { name } = work
+  try {
+    await pruneCloud(work, invocation)
+  } catch (error) {
+    if (hasCode(error)) {
+      summary.unreachable += 1
+      ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
+      await tellOfTrouble(work.runs, error, work.parsed, invocation)
+    } else {
+      summary.faults += 1
+      ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
+    }
+  }
+}
+
+/** So many overdue schedules are named. */
+const mostNamed = 20
+
+/** @returns how many schedules are overdue, once all is settled. It is told here, since prune alone reads the items of every cadence. */
+function tellOfFreshness(parsed: readonly ParsedSchedule[], { tick, ports, shown }: Invocation): number {
+  const overdue = parsed.flatMap((item) => {
+    if (!item.valid) return []
+    const { schedule } = item
+    const { lastGood = schedule.state.lastGood } = shown.get(schedule.key) ?? {}
+    const settled: Schedule = { ...schedule, state: { ...schedule.state, ...(lastGood && { lastGood }) } }
+    return freshnessOf({ valid: true, schedule: settled }, tick.now).verdict === 'overdue' ? [schedule.key] : []
+  })
+  ports.metrics.record('SchedulesOverdue', overdue.length)
+  ports.metrics.record('SchedulesInvalid', parsed.filter(({ valid }) => !valid).length)
+  if (overdue.length > 0) {
+    const named = overdue.slice(0, mostNamed)
+    ports.log.warn(`${overdue.length === 1 ? '1 schedule is' : `${overdue.length} schedules are`} overdue: ${named.join(', ')}${overdue.length > named.length ? ', …' : ''}`, { schedules: named })
+  }
+  return overdue.length
 }
 
 interface Invocation {
   readonly tick: Tick
   readonly ports: Ports
   readonly summary: PruneSummary
+  /** What items were found to have to say, by their keys. */
+  readonly shown: Map<string, StateChange>
 }
 
 interface Work extends InFlight {
   readonly name: string
   /** All items of all clouds. */
   readonly parsed: readonly ParsedSchedule[]
+  /** Of a shard: the servers that it is for. */
+  readonly slice?: PruneShard
 }
 
 function inFlightOf(name: string, { runs, deletions, sweeps, restarts }: InFlight): InFlight {
@@ -86,13 +145,19 @@ function inFlightOf(name: string, { runs, deletions, sweeps, restarts }: InFligh
 
 async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   const { tick, ports, summary } = invocation
-  const { name } = work
+  const { name, slice } = work
   const clock = ports.clock()
-  const daily = await isDailyDue(name, invocation)
+  const daily = slice ? slice.pruning : await isDailyDue(name, invocation)
   const isFresh = ({ startedAt }: Deletion | Sweep) => clock.getTime() - startedAt.getTime() < eagerMs
   const runs = work.runs.filter((run) => run.status === 'saving' || run.leaseUntil <= clock)
   const freshSweeps = work.sweeps.filter(isFresh)
-  if (!daily && runs.length === 0 && work.restarts.length === 0 && freshSweeps.length === 0 && !work.deletions.some(isFresh)) return
+  const freshDeletions = work.deletions.filter(isFresh)
+  const unfinished = new Set([...runs, ...work.restarts, ...freshSweeps, ...freshDeletions].map(({ server }) => server))
+  if (!daily && unfinished.size === 0) return
+  if (!slice && ports.shards && unfinished.size > ports.shards.mostServers) {
+    await handOverPrune(name, unfinished.size, daily, ports.shards, invocation)
+    return
+  }
 
   summary.clouds += 1
   const cloud = await ports.clouds.open(name, tick.timeLeftMs)
@@ -105,19 +170,20 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   // A server that was stopped has to run again even when Glance does not.
   const { observed, good } = await lookAndSettle().finally(() => restartAll(work, cloud, invocation))
   const pruning = daily || good > 0
-  await cleanUp(pruning ? work.deletions : work.deletions.filter(isFresh), pruning ? work.sweeps : freshSweeps, observed, invocation)
+  await cleanUp(pruning ? work.deletions : freshDeletions, pruning ? work.sweeps : freshSweeps, observed, invocation)
   if (!pruning) return
 
   const schedules = work.parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : []))
   const existing = new Set(work.parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key)))
-  const shared = await shareImages(schedules, observed, tick, ports)
+  const shared = await shareImages(schedules, observed, slice, tick, ports)
   const images = [...observed.images.values()]
   const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')
   const statuses = backed ? await observed.statuses() : undefined
-  const done = await removeExcess(name, { project: cloud.project, images, schedules, existing, statuses }, observed, invocation)
+  const done = await removeExcess(name, { project: cloud.project, images, schedules, existing, statuses }, observed, slice, invocation)
   if (ports.dryRun) return
   const finished = done && shared && (!backed || statuses !== undefined)
-  await (finished ? ports.runs.recordPrune(name, tick.now) : pruneAtNextTick())
+  if (!finished) await pruneAtNextTick()
+  else if (!slice) await ports.runs.recordPrune(name, tick.now)
 }
 
 /** A cloud that was never pruned has nothing to prune yet: its day begins now. */
@@ -165,14 +231,17 @@ interface Settling {
 }
 
 /** Shows in the items what became of their runs. */
-async function showAll(settled: readonly Settling[], parsed: readonly ParsedSchedule[], { tick, ports, summary }: Invocation): Promise<void> {
+async function showAll(settled: readonly Settling[], parsed: readonly ParsedSchedule[], { tick, ports, summary, shown }: Invocation): Promise<void> {
   const items = itemsOf(parsed)
   const limit = pLimit(concurrentRuns)
   await Promise.all(
     [...Map.groupBy(settled, ({ run }) => run.schedule)].map(([key, theirs]) =>
       limit(async () => {
         const item = items.get(key)
-        if (item && !(await writeState(item, settledState(item, theirs, tick.now), ports))) summary.faults += 1
+        if (!item) return
+        const change = settledState(item, theirs, tick.now)
+        shown.set(key, change)
+        if (!(await writeState(item, change, ports))) summary.faults += 1
       }),
     ),
   )

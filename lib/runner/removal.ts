@@ -3,7 +3,9 @@ import type { Image } from '../model/image.ts'
 import { brokenLaws, type Evidence } from '../planner/gate.ts'
 import { scheduledImage } from '../planner/ownership.ts'
 import { planRetention, type RetentionPlan } from '../planner/retention.ts'
+import { isInSlice, type Slice } from '../planner/slices.ts'
 import { deleteImage, type Objection } from './deletion.ts'
+import { handOverPrune } from './handover.ts'
 import type { Observation } from './observation.ts'
 import { reserveMs, type Ports, type Tick } from './ports.ts'
 
@@ -21,6 +23,8 @@ export interface RemovalCounts {
   planned: number
   /** Clouds whose plan broke a law. */
   refused: number
+  /** Parts of a large plan that were handed over to the function `shard`. */
+  sharded: number
   faults: number
 }
 
@@ -35,9 +39,10 @@ export interface Removing {
  * Deletes the images of one cloud that are beyond retention: plans, has the plan checked against the laws by {@link brokenLaws},
  * and carries it out. A plan that breaks a law is refused whole.
  *
- * @returns whether all of it was done, or at least tried.
+ * @param slice - Carries out only what the plan holds for the servers of one slice. Planned and checked is the whole cloud's.
+ * @returns whether all of it was done, or at least tried, or handed over to shards.
  */
-export async function removeExcess(name: string, evidence: Evidence, observed: Observation, invocation: Removing): Promise<boolean> {
+export async function removeExcess(name: string, evidence: Evidence, observed: Observation, slice: Slice | undefined, invocation: Removing): Promise<boolean> {
   const { ports, summary } = invocation
   const plan = (others: readonly Image[]) => planRetention(evidence.images, evidence.schedules, evidence.existing, evidence.project, evidence.statuses, others)
   let plans = plan([])
@@ -53,13 +58,20 @@ export async function removeExcess(name: string, evidence: Evidence, observed: O
     refuse(name, broken, ports)
     return true
   }
+  if (slice) plans = plans.filter(({ server }) => isInSlice(server, slice))
+  else if (ports.shards) {
+    const excess = new Set(plans.filter(({ remove }) => remove.length > 0).map(({ server }) => server))
+    if (Math.min(excess.size, ports.maxDeletes) > ports.shards.mostServers) {
+      return handOverPrune(name, excess.size, true, ports.shards, invocation)
+    }
+  }
   const limit = pLimit(concurrentPools)
   const outcomes = await Promise.all(plans.map((each) => limit(() => carryOut(each, observed, invocation))))
   const capped = outcomes.reduce((sum, outcome) => sum + outcome.capped, 0)
   summary.capped += capped
   if (capped > 0) {
     ports.log.warn(`${capped} images beyond retention are left for the next tick: MAX_DELETES allows ${ports.maxDeletes} deletions in one cloud and invocation`, { cloud: name })
-    ports.metrics.count('DeletionsCapped', capped)
+    ports.metrics.record('DeletionsCapped', capped)
   }
   // Where nothing may be deleted at all, there is nothing to come back for before the next day.
   return outcomes.every(({ finished }) => finished) && (capped === 0 || ports.maxDeletes === 0)
@@ -70,7 +82,7 @@ function refuse(cloud: string, broken: readonly string[], ports: Ports): void {
   const message = `The plan to delete images of cloud "${cloud}" breaks the laws of ownership or retention, so none is deleted. ${broken[0]}`
   ports.log.error(`refused: ${message}`, { cloud, code: 'PLAN_REFUSED', broken: broken.slice(0, 20), count: broken.length })
   ports.events.publish({ type: 'Scheduled Images Refused', cloud, reason: { code: 'PLAN_REFUSED', message } })
-  ports.metrics.count('PlansRefused', 1)
+  ports.metrics.record('PlansRefused', 1)
 }
 
 /** `finished`: each deletion was tried, but for those that are `capped`. */
@@ -121,6 +133,7 @@ function isAsListed(image: Image, listed: Image): boolean {
 function report(plan: RetentionPlan, deleted: readonly Image[], { ports, summary }: Pick<Removing, 'ports' | 'summary'>): void {
   if (deleted.length === 0) return
   summary.deleted += deleted.length
+  ports.metrics.record('ImagesDeleted', deleted.length)
   ports.events.publish({
     type: 'Scheduled Images Pruned', cloud: plan.cloud, schedule: plan.schedule, server: { id: plan.server },
     images: deleted.map(({ id, name }) => ({ id, name })),

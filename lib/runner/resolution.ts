@@ -8,8 +8,12 @@ import type { Due, Invocation, Item, Member, Startable } from './start.ts'
 /** A selector that cannot be used is looked at this often, in case it was corrected or servers came. */
 const lookAgainMs = 60 * 60_000
 
-/** Finds each candidate's servers, and decides about those that were not known, or where a name now means another server than it did. */
-export async function resolve(candidates: readonly Candidate[], cloud: string, index: ServerIndex, invocation: Invocation): Promise<Startable[]> {
+/**
+ * Finds each candidate's servers, and decides about those that were not known, or where a name now means another server than it did.
+ *
+ * @param isAsked - Which of the servers that a selector matches are looked at.
+ */
+export async function resolve(candidates: readonly Candidate[], cloud: string, index: ServerIndex, invocation: Invocation, isAsked: (item: Item, server: string) => boolean = () => true): Promise<Startable[]> {
   const startable: Startable[] = []
   const undecided: Item[] = []
   for (const candidate of candidates) {
@@ -19,7 +23,7 @@ export async function resolve(candidates: readonly Candidate[], cloud: string, i
       const matched = matchServers(reference.selector, item.schedule.maxServers, [...index.byId.values()], cloud)
       if ('code' in matched) startable.push(...refused(candidate, matched, 'server', invocation))
       else {
-        item.members = matched.map(({ id, name }): Member => ({ ...item, server: id, serverName: name, change: {} }))
+        item.members = matched.filter(({ id }) => isAsked(item, id)).map(({ id, name }): Member => ({ ...item, server: id, serverName: name, change: {} }))
         undecided.push(...item.members)
       }
       continue

@@ -4,6 +4,7 @@ import type { Schedule } from '../model/schedule.ts'
 import { goodness } from '../planner/goodness.ts'
 import { scheduledImage } from '../planner/ownership.ts'
 import { planSharing, recipientsOf, recordOf, type SharingPlan } from '../planner/sharing.ts'
+import { isInSlice, type Slice } from '../planner/slices.ts'
 import type { Observation } from './observation.ts'
 import { reserveMs, type Ports, type Tick } from './ports.ts'
 
@@ -13,13 +14,15 @@ const refusals = ['FORBIDDEN', 'BAD_REQUEST', 'CONFLICT', 'NOT_FOUND'] as const
 /**
  * Makes each good scheduled image a shared one whose members are those of its schedule's `shareWith`.
  *
+ * @param slice - Only images of the servers of one slice.
  * @returns whether all of it was done, or refused.
  */
-export async function shareImages(schedules: readonly Schedule[], { cloud, images, statuses }: Observation, tick: Tick, ports: Ports): Promise<boolean> {
+export async function shareImages(schedules: readonly Schedule[], { cloud, images, statuses }: Observation, slice: Slice | undefined, tick: Tick, ports: Ports): Promise<boolean> {
   let done = true
   const byKey = new Map(schedules.map((schedule) => [schedule.key, schedule]))
   for (const image of images.values()) {
     const scheduled = scheduledImage(image, cloud.project)
+    if (slice && scheduled && !isInSlice(scheduled.server, slice)) continue
     const schedule = scheduled && byKey.get(scheduled.schedule)
     const planned = schedule && planSharing(image, schedule.shareWith)
     if (!planned) continue

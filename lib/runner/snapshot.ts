@@ -1,16 +1,18 @@
 import pLimit from 'p-limit'
-import { hasCode } from '../model/errors.ts'
+import { hasCode, type Problem } from '../model/errors.ts'
 import { invalidSentence, type InvalidSchedule, type Schedule, type TimedCadence } from '../model/schedule.ts'
-import type { Server } from '../model/server.ts'
+import { shardVersion, type SnapshotShard } from '../model/shard.ts'
 import { admit } from '../planner/admission.ts'
 import { isSelectorDue, turnsAt } from '../planner/due.ts'
 import { stuckAfterMs } from '../planner/follow-up.ts'
 import { outlook } from '../planner/outlook.ts'
-import { indexServers } from '../planner/selection.ts'
+import { indexServers, type ServerIndex } from '../planner/selection.ts'
+import { cut } from '../planner/slices.ts'
 import { refuseInconsistent } from './consistency.ts'
 import { withoutForgotten } from './forgotten.ts'
+import { handOver } from './handover.ts'
 import { sift, type Candidate } from './judgement.ts'
-import type { Cloud, Ports, Tick } from './ports.ts'
+import type { Cloud, Ports, Shards, Tick } from './ports.ts'
 import { refused, resolve, warnOfSeveral } from './resolution.ts'
 import { start, stops, type Invocation, type Item, type SnapshotSummary, type Startable } from './start.ts'
 import { countsSince, isChanged, membersState, writeState } from './state.ts'
@@ -26,12 +28,12 @@ const toldRuns = 3
  * Nothing is asked of OpenStack unless something is due, or a selector has to be looked at. Then each cloud costs one token,
  * one listing of its servers and one POST for each server. One bad item, server or cloud never stops the others, and neither
  * does a run that the tables fail for: that is a fault, logged and counted.
+ *
+ * Where more servers of a cloud may start than fit one shard, they are handed over, and {@link snapshotShard} starts them.
  */
 export async function snapshot(cadence: TimedCadence, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
-  const summary: SnapshotSummary = {
-    schedules: 0, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
-    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, faults: 0,
-  }
+  const summary = nothingYet()
+  const invocation: Invocation = { tick, ports, summary }
   const items: Item[] = []
   const states: Promise<boolean>[] = []
 
@@ -44,14 +46,74 @@ export async function snapshot(cadence: TimedCadence, tick: Tick, ports: Ports):
       summary.disabled += 1
       states.push(writeState(parsed.schedule, { since: undefined, next: undefined, problem: undefined, missingSince: undefined }, ports))
     } else {
-      const { schedule } = parsed
-      const since = countsSince(schedule, tick.now, ports.clock())
-      if (schedule.state.since === undefined) tellOutlook(schedule, tick.now, ports)
-      items.push({ schedule, since, server: knownServer(schedule), change: { since: since.toISOString() } })
+      if (parsed.schedule.state.since === undefined) tellOutlook(parsed.schedule, tick.now, ports)
+      items.push(itemOf(parsed.schedule, invocation))
     }
   }
 
+  const clouds = Map.groupBy(await findCandidates(items, invocation), ({ item }) => item.schedule.cloud)
+  const handedOver = new Set((await Promise.all([...clouds].map(([cloud, theirs]) => snapshotCloud(cloud, cadence, theirs, items, invocation)))).flat())
+
+  for (const { schedule, members, change } of items) if (members) Object.assign(change, membersState(schedule.state, members))
+  states.push(...writeStates(items.filter(({ schedule }) => !handedOver.has(schedule.key)), ports))
+  summary.faults += (await Promise.all(states)).filter((success) => !success).length
+  return summary
+}
+
+/**
+ * Starts what {@link snapshot} admitted and handed over, as far as it is still due: the same decisions are made anew, about
+ * the servers that it names and no others. The limits of the cloud are heeded anew as well, since it may come late.
+ *
+ * It writes the state of its items, but for those with a selector: their servers are in several shards, and the next tick
+ * looks at them all.
+ */
+export async function snapshotShard(shard: SnapshotShard, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
+  const summary = nothingYet()
   const invocation: Invocation = { tick, ports, summary }
+  const { cloud: name } = shard
+  const starts = new Map(shard.starts.map(({ schedule, servers }) => [schedule, new Set(servers)]))
+  const isAsked = ({ schedule }: Item, server: string) => starts.get(schedule.name)?.has(server) ?? false
+  const items: Item[] = []
+  for (const parsed of await ports.schedules.query(shard.cadence)) {
+    if (!parsed.valid || !parsed.schedule.enabled || parsed.schedule.cloud !== name) continue
+    if (starts.has(parsed.schedule.name)) items.push(itemOf(parsed.schedule, invocation))
+  }
+  const candidates = await findCandidates(items, invocation)
+  if (candidates.length === 0) return summary
+  try {
+    const entered = await enter(name, tick, ports)
+    if ('problem' in entered) {
+      // The next tick meets the same, and writes it down.
+      summary.unreachable += candidates.length
+      return summary
+    }
+    const resolved = await resolve(candidates, name, entered.index, invocation, isAsked)
+    const due = resolved.filter(({ item, server }) => isAsked(item, server.id))
+    await startAll(entered.cloud, await admitDue(name, leaveLate(due, invocation), entered, invocation), invocation)
+  } catch (error) {
+    ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
+    summary.faults += 1
+  }
+  const single = items.filter(({ schedule }) => !('selector' in schedule.server))
+  summary.faults += (await Promise.all(writeStates(single, ports))).filter((success) => !success).length
+  return summary
+}
+
+function nothingYet(): SnapshotSummary {
+  return {
+    schedules: 0, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
+    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, sharded: 0, faults: 0,
+  }
+}
+
+function itemOf(schedule: Schedule, { tick, ports }: Invocation): Item {
+  const since = countsSince(schedule, tick.now, ports.clock())
+  return { schedule, since, server: knownServer(schedule), change: { since: since.toISOString() } }
+}
+
+/** The items that are due, or may be; the others are left until later. */
+async function findCandidates(items: readonly Item[], invocation: Invocation): Promise<Candidate[]> {
+  const { tick, summary } = invocation
   const candidates: Candidate[] = []
   for (const item of items.filter(({ server }) => server === undefined)) {
     if (mayBeDue(item, tick.now)) candidates.push({ item })
@@ -63,15 +125,12 @@ export async function snapshot(cadence: TimedCadence, tick: Tick, ports: Ports):
     }
   }
   candidates.push(...(await sift(items.filter(({ server }) => server !== undefined), invocation)))
+  return candidates
+}
 
-  const clouds = Map.groupBy(candidates, ({ item }) => item.schedule.cloud)
-  await Promise.all([...clouds].map(([cloud, theirs]) => snapshotCloud(cloud, theirs, items, invocation)))
-
-  for (const { schedule, members, change } of items) if (members) Object.assign(change, membersState(schedule.state, members))
+function writeStates(items: readonly Item[], ports: Ports): Promise<boolean>[] {
   const limit = pLimit(concurrentStarts)
-  const written = await Promise.all([...states, ...items.filter(isChanged).map((item) => limit(() => writeState(item.schedule, item.change, ports)))])
-  summary.faults += written.filter((success) => !success).length
-  return summary
+  return items.filter(isChanged).map(({ schedule, change }) => limit(() => writeState(schedule, change, ports)))
 }
 
 function knownServer({ server, state }: Schedule): string | undefined {
@@ -91,40 +150,94 @@ function tellOutlook(schedule: Schedule, now: Date, ports: Ports): void {
   ports.log.info(`counts from now on; it runs next at ${next.map(({ local }) => local).join(', ')}`, { cloud: schedule.cloud, schedule: schedule.key, next })
 }
 
-/** Snapshots one cloud's due servers, stalest first. */
-async function snapshotCloud(name: string, candidates: readonly Candidate[], items: readonly Item[], invocation: Invocation): Promise<void> {
+/**
+ * Snapshots one cloud's due servers, stalest first.
+ *
+ * @returns the keys of the schedules whose one server was handed over to a shard, which writes their state.
+ */
+async function snapshotCloud(name: string, cadence: TimedCadence, candidates: readonly Candidate[], items: readonly Item[], invocation: Invocation): Promise<string[]> {
   const { tick, ports, summary } = invocation
   try {
-    let cloud: Cloud
-    let servers: Server[]
-    try {
-      cloud = await ports.clouds.open(name, tick.timeLeftMs)
-      servers = await cloud.compute.listServers()
-    } catch (error) {
-      if (!hasCode(error)) throw error
-      ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
-      await startAll(undefined, candidates.flatMap((candidate) => refused(candidate, error, 'cloud', invocation)), invocation)
-      return
+    const entered = await enter(name, tick, ports)
+    if ('problem' in entered) {
+      await startAll(undefined, candidates.flatMap((candidate) => refused(candidate, entered.problem, 'cloud', invocation)), invocation)
+      return []
     }
-    const index = indexServers(servers)
-    const resolved = await resolve(candidates, name, index, invocation)
+    const resolved = await resolve(candidates, name, entered.index, invocation)
     warnOfSeveral(resolved, items.filter(({ schedule }) => schedule.cloud === name), invocation)
-    const due = await refuseInconsistent(await withoutForgotten(name, resolved, cloud, invocation), cloud)
-    if (due.length === 0) return
-    const underway = await ports.runs.serversInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs))
-    const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined, stopped: startable.item.schedule.consistency === 'stopped' }))
-    const { admitted, waiting } = admit(applicants, underway, index.byId, cloud)
-    summary.waiting += waiting.length
-    for (const { applicant: { item, decision, server, schedule }, reason } of waiting) {
-      item.change.next = decision.turn.startsAt.toISOString()
-      ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
+    const admitted = await admitDue(name, resolved, entered, invocation)
+    const asking = admitted.filter(({ refusal }) => !refusal)
+    const { shards } = ports
+    if (!shards || asking.length <= shards.mostServers) {
+      await startAll(entered.cloud, admitted, invocation)
+      return []
     }
-    // Those that are waited for come last, or they would hold up the others.
-    await startAll(cloud, admitted.toSorted((a, b) => Number(stops(a)) - Number(stops(b))), invocation)
+    // What is refused asks nothing of OpenStack.
+    await startAll(entered.cloud, admitted.filter(({ refusal }) => refusal), invocation)
+    return await handOverStarts(name, cadence, asking, shards, invocation)
   } catch (error) {
     ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
     summary.faults += 1
+    return []
   }
+}
+
+interface Entered {
+  readonly cloud: Cloud
+  readonly index: ServerIndex
+}
+
+async function enter(name: string, { timeLeftMs }: Tick, { clouds, log }: Ports): Promise<Entered | { readonly problem: Problem }> {
+  try {
+    const cloud = await clouds.open(name, timeLeftMs)
+    return { cloud, index: indexServers(await cloud.compute.listServers()) }
+  } catch (error) {
+    if (!hasCode(error)) throw error
+    log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
+    return { problem: error }
+  }
+}
+
+/** Of what is due in one cloud: what may start now, in the order of its turn. */
+async function admitDue(name: string, resolved: readonly Startable[], { cloud, index }: Entered, invocation: Invocation): Promise<Startable[]> {
+  const { ports, summary } = invocation
+  const due = await refuseInconsistent(await withoutForgotten(name, resolved, cloud, invocation), cloud)
+  if (due.length === 0) return []
+  const underway = await ports.runs.serversInFlight(name, new Date(ports.clock().getTime() - stuckAfterMs))
+  const applicants = due.map((startable) => ({ ...startable, schedule: startable.item.schedule.key, startsAt: startable.decision.turn.startsAt, refused: startable.refusal !== undefined, stopped: startable.item.schedule.consistency === 'stopped' }))
+  const { admitted, waiting } = admit(applicants, underway, index.byId, cloud)
+  summary.waiting += waiting.length
+  for (const { applicant: { item, decision, server, schedule }, reason } of waiting) {
+    item.change.next = decision.turn.startsAt.toISOString()
+    ports.log.info(`waiting: ${reason}`, { cloud: name, server: server.id, schedule })
+  }
+  // Those that are waited for come last, or they would hold up the others.
+  return admitted.toSorted((a, b) => Number(stops(a)) - Number(stops(b)))
+}
+
+/** Leaves out runs whose period is over by now: a shard may have waited for long, and it would be the next one's image. */
+function leaveLate(due: readonly Startable[], { ports, summary }: Invocation): Startable[] {
+  const clock = ports.clock()
+  return due.filter(({ item, server, decision: { turn, until } }) => {
+    if (until > clock) return true
+    summary.notDue += 1
+    ports.log.info(`no longer due: period ${turn.period} was over before its shard came`, { cloud: item.schedule.cloud, server: server.id, schedule: item.schedule.key, period: turn.period })
+    return false
+  })
+}
+
+/** @returns the keys of the schedules whose one server was handed over. */
+async function handOverStarts(cloud: string, cadence: TimedCadence, asking: readonly Startable[], queue: Shards, { tick, ports, summary }: Invocation): Promise<string[]> {
+  // Until a shard has started it, it is due; a selector's item says so.
+  for (const { item, decision } of asking) item.change.next = decision.turn.startsAt.toISOString()
+  const pieces = cut(asking, queue.mostServers)
+  const shards = pieces.map((piece, i): SnapshotShard => {
+    const bySchedule = Map.groupBy(piece, ({ item }) => item.schedule.name)
+    const starts = [...bySchedule].map(([schedule, theirs]) => ({ schedule, servers: theirs.map(({ server }) => server.id) }))
+    return { version: shardVersion, kind: 'snapshot', cloud, now: tick.now, shard: i + 1, of: pieces.length, cadence, starts }
+  })
+  const sent = new Set(await handOver(shards, queue, ports, summary))
+  return pieces.flatMap((piece, i) => (sent.has(shards[i]!) ? piece.filter(({ item }) => !('selector' in item.schedule.server)).map(({ item }) => item.schedule.key) : []))
 }
 
 async function startAll(cloud: Cloud | undefined, startable: readonly Startable[], invocation: Invocation): Promise<void> {

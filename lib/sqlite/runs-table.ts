@@ -50,8 +50,9 @@ export class RunsTable {
     return serversOf(this.#database.read('SELECT record FROM runs WHERE inFlight = ? AND startedAt > ?', cloud, since.toISOString()))
   }
 
-  async inFlight(): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
-    return this.#reader.inFlight(this.#database.read('SELECT record FROM runs WHERE inFlight IS NOT NULL'))
+  async inFlight(cloud?: string): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
+    const [which, values] = cloud === undefined ? ['IS NOT NULL', []] : ['= ?', [cloud]]
+    return this.#reader.inFlight(this.#database.read(`SELECT record FROM runs WHERE inFlight ${which}`, ...values))
   }
 
   async putDeletion(deletion: Deletion): Promise<void> {

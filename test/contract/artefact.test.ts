@@ -15,7 +15,7 @@ import { cloudUnderTest, type Json } from './harness.ts'
 const cloud = await cloudUnderTest()
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
-const functions = { snapshotDaily: 'snapshot-daily', snapshotWeekly: 'snapshot-weekly', snapshotMonthly: 'snapshot-monthly', snapshotYearly: 'snapshot-yearly', snapshotCustom: 'snapshot-custom', prune: 'prune' } as const
+const functions = { snapshotDaily: 'snapshot-daily', snapshotWeekly: 'snapshot-weekly', snapshotMonthly: 'snapshot-monthly', snapshotYearly: 'snapshot-yearly', snapshotCustom: 'snapshot-custom', prune: 'prune', shard: 'shard' } as const
 type FunctionName = keyof typeof functions
 
 let unpacked: string
@@ -58,6 +58,21 @@ describe('the packages', () => {
   test.runIf(process.platform === 'linux' && /^(x64|arm64)$/.test(process.arch))("are tested on the runtime that they are deployed to, whatever Node the machine has", () => {
     const template = JSON.parse(readFileSync(join(root, '.serverless/cloudformation-template-update-stack.json'), 'utf8')) as Json
     expect(template['Resources']['PruneLambdaFunction']['Properties']).toMatchObject({ Runtime: `nodejs${process.versions.node.split('.')[0]}.x`, Architectures: ['arm64'], Handler: 'functions/prune.handler' })
+  })
+
+  test('shards are taken one at a time and some at once, and come again long after their invocation is over, until they are dead letters', () => {
+    const template = JSON.parse(readFileSync(join(root, '.serverless/cloudformation-template-update-stack.json'), 'utf8')) as Json
+    const resources = template['Resources'] as Record<string, Json>
+    const mapping = Object.values(resources).find((resource) => resource['Type'] === 'AWS::Lambda::EventSourceMapping')
+    expect(mapping!['Properties']).toMatchObject({
+      BatchSize: 1, FunctionResponseTypes: ['ReportBatchItemFailures'], ScalingConfig: { MaximumConcurrency: 5 }, EventSourceArn: { 'Fn::GetAtt': ['ShardQueue', 'Arn'] },
+    })
+    const { VisibilityTimeout, MessageRetentionPeriod, RedrivePolicy } = resources['ShardQueue']!['Properties']
+    expect(VisibilityTimeout).toBeGreaterThanOrEqual(6 * resources['ShardLambdaFunction']!['Properties']['Timeout'])
+    expect(RedrivePolicy).toEqual({ deadLetterTargetArn: { 'Fn::GetAtt': ['ShardDeadLetters', 'Arn'] }, maxReceiveCount: 3 })
+    expect(MessageRetentionPeriod).toBeGreaterThan(VisibilityTimeout * RedrivePolicy['maxReceiveCount'])
+    const given = ['SnapshotDaily', 'SnapshotCustom', 'Prune'].map((name) => resources[`${name}LambdaFunction`]!['Properties']['Environment']['Variables']['SHARD_QUEUE_URL'])
+    for (const url of given) expect(url).toEqual({ Ref: 'ShardQueue' })
   })
 
   test('each has a role of its own, and no statement allows everything', () => {

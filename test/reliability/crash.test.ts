@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { crashPoints, mishaps } from './crash.ts'
-import { weathers } from './stage.ts'
+import { weathers, type Plans } from './stage.ts'
 
 /** `CRASH_STRIDE=1` goes through every call, as `npm run test:soak` does, and `CRASH_CALL` strikes one, as a failure prints it. */
 const { CRASH_STRIDE = '24', CRASH_CALL } = process.env
 
 const stride = CRASH_CALL === undefined ? Number(CRASH_STRIDE) : Infinity
+
+const plans: readonly Plans[] = ['whole', 'in shards']
 
 /** Each day every sixth call is struck, by one mishap or another; the next day those after them. */
 function firstOf(mishap: number): number {
@@ -15,12 +17,13 @@ function firstOf(mishap: number): number {
 }
 
 describe.each(weathers)('while %s', (weather) => {
-  test.each(mishaps.map((mishap, i) => ({ mishap, first: firstOf(i) })))('a call of a day $mishap, and every promise is kept', async ({ mishap, first }) => {
-    let points = 0
-    for await (const { index, call, broken, errors } of crashPoints(weather, mishap, stride, first)) {
-      points += 1
+  test.each(plans.flatMap((plans) => mishaps.map((mishap, i) => ({ mishap, plans, first: firstOf(i) }))))('a call of a day $mishap, with plans $plans, and every promise is kept', async ({ mishap, plans, first }) => {
+    const calls: string[] = []
+    for await (const { index, call, broken, errors } of crashPoints(weather, mishap, plans, plans === 'whole' ? stride : stride * 2, first)) {
+      calls.push(call)
       expect(broken, `CRASH_CALL=${index} (${call}); errors: ${errors.join(' | ')}`).toEqual([])
     }
-    expect(points).toBeGreaterThan(CRASH_CALL === undefined ? 5 : 0)
+    expect(calls.length).toBeGreaterThan(CRASH_CALL === undefined ? 5 : 0)
+    if (CRASH_CALL === undefined) expect(calls.some((call) => call.startsWith('shard at'))).toBe(plans === 'in shards')
   }, Math.max(120_000, 2_000_000 / stride))
 })

@@ -1,6 +1,6 @@
 import { leaks } from '../support/secrecy.ts'
 import type { Interposition } from './interposer.ts'
-import { errorsOf, invoke, type Said } from './process.ts'
+import { errorsOf, invoke, invokeShard, type Said } from './process.ts'
 import { brokenPromises } from './promises.ts'
 import { dateOf, instantOf, spoil, type Stage, type Weather } from './stage.ts'
 
@@ -53,11 +53,12 @@ export async function playDay(stage: Stage, weather: Weather, play: (repair: () 
 
 const undisturbed: Interposition = { before: () => Promise.resolve('send'), after: () => Promise.resolve('deliver') }
 
-/** A tick as on most days: one function after the other, with nothing in between. */
+/** A tick as on most days: one function after the other, and what it has handed over, with nothing in between. */
 export function playCalmTick({ world, functions }: Stage): PlayTick {
   return async (_tick, at, said) => {
     for (const name of functions) {
       await invoke(name, world, at, undisturbed, said).catch(() => {})
+      await world.aws.queue.deliver((event) => invokeShard(event, world, undisturbed, said))
     }
   }
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Context } from 'aws-lambda'
+import type { Consumer } from '../../demo/aws/queue.ts'
 import type { World } from '../../demo/world.ts'
+import { consumer } from '../../functions/consumer.ts'
 import { timer } from '../../functions/timer.ts'
 import type { LogFields } from '../../lib/runner/ports.ts'
 import { wire, type Service } from '../../lib/wiring.ts'
@@ -16,7 +18,7 @@ export const functions = {
 export type FunctionName = keyof typeof functions
 
 /** How long an invocation may take; serverless.yml says so. */
-const mostMs: Readonly<Record<FunctionName, number>> = { snapshotDaily: 900_000, snapshotCustom: 900_000, prune: 300_000 }
+const mostMs: Readonly<Record<FunctionName | 'shard', number>> = { snapshotDaily: 900_000, snapshotCustom: 900_000, prune: 300_000, shard: 900_000 }
 
 /** What processes logged. */
 export type Said = { readonly level: string; readonly message: string; readonly fields: LogFields | undefined }[]
@@ -33,10 +35,27 @@ export function errorsOf(said: Said): string[] {
  * @returns the promise of its end. It rejects when the invocation ends in error, which Lambda would invoke anew.
  */
 export function invoke(name: FunctionName, world: World, at: Date, interposition: Interposition, said: Said = []): Promise<unknown> {
+  const service = serviceOf(world, interposition, said)
+  return Promise.resolve(functions[name](() => service)({ time: at.toISOString() }, contextOf(name, world)))
+}
+
+/** The same of the function `shard`, with a message of its queue. */
+export function invokeShard(event: Parameters<Consumer>[0], world: World, interposition: Interposition, said: Said = []): ReturnType<Consumer> {
+  const service = serviceOf(world, interposition, said)
+  return consumer(() => service)(event, contextOf('shard', world))
+}
+
+function contextOf(name: FunctionName | 'shard', world: World): Context {
+  const begun = world.clock().getTime()
+  return { functionName: name, getRemainingTimeInMillis: () => begun + mostMs[name] - world.clock().getTime() } as Context
+}
+
+/** Where there is a shard queue, two servers fit a shard. */
+function serviceOf(world: World, interposition: Interposition, said: Said): Service {
   const say = (level: string) => (message: string, fields?: LogFields) => {
     said.push({ level, message, fields })
   }
-  const service = wire({
+  return wire({
     env: world.env,
     clock: world.clock,
     newId: randomUUID,
@@ -47,9 +66,7 @@ export function invoke(name: FunctionName, world: World, at: Date, interposition
     },
     agent: new Interposer(interposition),
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
-    metrics: { count: () => {} },
+    metrics: { record: () => {} },
+    shardServers: 2,
   })
-  const begun = world.clock().getTime()
-  const context = { functionName: name, getRemainingTimeInMillis: () => begun + mostMs[name] - world.clock().getTime() } as Context
-  return Promise.resolve(functions[name](() => service)({ time: at.toISOString() }, context))
 }

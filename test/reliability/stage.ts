@@ -9,6 +9,9 @@ export type Weather = 'it is fair' | 'snapshots fail' | 'glance is down' | 'serv
 
 export const weathers: readonly Weather[] = ['it is fair', 'snapshots fail', 'glance is down', 'servers do not start']
 
+/** Whether a plan for more than two servers is carried out where it was made, or handed over to shards. */
+export type Plans = 'whole' | 'in shards'
+
 /** How many images of each server stay. */
 export const retention = 2
 
@@ -65,9 +68,10 @@ export function instantOf(day: number, minutes: number): Date {
  *
  * @param twice - One of the servers that are stopped has a schedule of another cadence too, of which the same goes.
  */
-export async function setStage(twice = false): Promise<Stage> {
+export async function setStage(twice = false, plans: Plans = 'whole'): Promise<Stage> {
   const heard: { witness?: Witness } = {}
-  const world = await startWorld({ now: instantOf(-1, 0), snapshotSeconds, onRequest: (request) => heard.witness?.hear(request) })
+  const built = await startWorld({ now: instantOf(-1, 0), snapshotSeconds, onRequest: (request) => heard.witness?.hear(request) })
+  const world = plans === 'whole' ? built : { ...built, env: { ...built.env, SHARD_QUEUE_URL: built.aws.queue.url } }
   const { openstack, project } = world
   const partner = openstack.addProject('partner').id
   const scheduled: Scheduled[] = [

@@ -3,6 +3,7 @@ import { planRetention, type RetentionPlan } from '../../lib/planner/retention.t
 import { useWorld } from '../support/fixture.ts'
 import { addCloud, day, enable, imagesOf, runDays, scheduled } from '../support/scene.ts'
 import { serviceIn } from '../support/service.ts'
+import { shardingIn, tickInShards } from '../support/shards.ts'
 
 // The planner itself, whose faults the gate is there for, can be broken here.
 vi.mock(import('../../lib/planner/retention.ts'), async (original) => ({ planRetention: vi.fn((await original()).planRetention) }))
@@ -44,7 +45,7 @@ test('a plan that would delete the newest image is refused whole and told of, an
   expect(world.aws.events.filter(({ type }) => type === 'Scheduled Images Refused').map(({ detail }) => detail)).toEqual([
     { version: 1, cloud: 'default', reason: { code: 'PLAN_REFUSED', message } },
   ])
-  expect(service.counts).toEqual({ PlansRefused: 1 })
+  expect(service.metrics).toMatchObject({ PlansRefused: [1] })
 
   vi.mocked(planRetention).mockReset()
   await runDays(service, 3, 3)
@@ -70,12 +71,12 @@ test('no more images of a cloud are deleted at once than MAX_DELETES, oldest fir
   expect(capped.lines.filter(({ level }) => level === 'warn')).toMatchObject([
     { message: '3 images beyond retention are left for the next tick: MAX_DELETES allows 2 deletions in one cloud and invocation', cloud: 'default' },
   ])
-  expect(capped.counts).toEqual({ DeletionsCapped: 3 })
+  expect(capped.metrics).toMatchObject({ DeletionsCapped: [3] })
   expect(await capped.pruneAt(day(6, '01:30:00'))).toMatchObject({ deleted: 2, capped: 1 })
   expect(await capped.pruneAt(day(6, '01:45:00'))).toMatchObject({ deleted: 1, capped: 0 })
   expect(await capped.pruneAt(day(6, '02:00:00'))).toMatchObject({ clouds: 0, deleted: 0 })
   expect(periodsOf(server)).toEqual(['06'])
-  expect(capped.counts).toEqual({ DeletionsCapped: 4 })
+  expect(capped.metrics).toMatchObject({ DeletionsCapped: [3, 1] })
 })
 
 test('MAX_DELETES counts for all servers of a cloud together', async () => {
@@ -166,4 +167,24 @@ test('a dry run sends no write to OpenStack, writes into neither table and sends
   expect(requests.filter(({ method, path }) => method !== 'GET' && path !== '/v3/auth/tokens')).toEqual([])
   expect(await tables()).toEqual(before.tables)
   expect(aws.events).toHaveLength(before.events)
+})
+
+test('in shards too, a plan that breaks a law is refused whole, whichever servers it breaks it for', async () => {
+  const { world } = fixture
+  const service = shardingIn(world)
+  const servers: string[] = []
+  for (let n = 1; n <= 6; n += 1) servers.push((await scheduled(world, `web-${n}`, {}, { retention: 1 })).id)
+  await service.tickAt(day(1, '00:30:00'))
+  for (const time of ['01:00:00', '01:15:00', '01:30:00']) await tickInShards(world, service, day(1, time))
+  const { planRetention: honest } = await vi.importActual<{ planRetention: typeof planRetention }>('../../lib/planner/retention.ts')
+  vi.mocked(planRetention).mockImplementation((...given) =>
+    honest(...given).map((plan): RetentionPlan => (plan.server === servers[0] ? { ...plan, remove: [{ image: plan.keep[0]!.image, reason: 'of a mistake', snapshots: [] }] } : plan)))
+  for (const time of ['01:00:00', '01:15:00', '01:30:00']) await tickInShards(world, service, day(2, time))
+  expect(servers.map(periodsOf)).toEqual(servers.map(() => ['01', '02']))
+  expect(service.metrics['PlansRefused']!.length).toBeGreaterThanOrEqual(2)
+
+  vi.mocked(planRetention).mockReset()
+  await tickInShards(world, service, day(3, '01:45:00'))
+  await tickInShards(world, service, day(3, '02:00:00'))
+  expect(servers.map(periodsOf)).toEqual(servers.map(() => ['03']))
 })

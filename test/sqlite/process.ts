@@ -22,7 +22,7 @@ if (what === 'claim') {
   const [instant] = await once(stdin, 'data') as [Buffer]
   let won = 0
   for (let period = 0; period < 50; period += 1) {
-    await setTimeout(Number(String(instant)) + period * 20 - Date.now())
+    await setTimeout(Math.max(0, Number(String(instant)) + period * 20 - Date.now()))
     for (let n = 0; n < 5; n += 1) {
       if (await table.claim(run({ period: `p-${period}`, status: 'starting', runId: `${name}-${n}` }), undefined)) won += 1
     }
