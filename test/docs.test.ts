@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, delimiter, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { main } from '../cli/main.ts'
 import { faultsOfEvent } from '../demo/aws/event-schemas.ts'
 import { eventDetails } from '../lib/model/event.ts'
@@ -88,6 +89,19 @@ test.skipIf(analyze === undefined)('systemd takes the units of local.md', () => 
   const { stdout, stderr, status } = spawnSync(analyze!, ['verify', ...units.map(({ path }) => path)], { encoding: 'utf8' })
   expect({ stdout, stderr, status }).toEqual({ stdout: '', stderr: '', status: 0 })
   rmSync(folder, { recursive: true })
+})
+
+test('every parameter of serverless.yml has a row in deploy.md with its default, and every row is a parameter', () => {
+  const { params } = parse(read('serverless.yml'), { logLevel: 'error', merge: true }) as { params: { default: Record<string, unknown> } }
+  const [, section] = read('docs/deploy.md').split('\n## Parameters\n')
+  const rows = [...section!.split('\n## ')[0]!.matchAll(/^\| `(\w+)` \| `?([^|`]+?)`? \|/gm)].map(([, name, value]) => [name, value])
+  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(Object.entries(params.default).map(([name, value]) => [name, value === '' ? 'none' : String(value)])))
+})
+
+test('every alarm has a row in deploy.md, and every row is an alarm', () => {
+  const { Resources } = parse(read('iac/alarms.yml'), { logLevel: 'error' }) as { Resources: Record<string, { Properties: { AlarmName: string } }> }
+  const names = Object.values(Resources).map(({ Properties }) => Properties.AlarmName.replace('scheduled-images-${sls:stage}-', ''))
+  expect(rowsOf('docs/deploy.md', 'Alarms').toSorted()).toEqual(names.toSorted())
 })
 
 test('every command has a row in cli.md, and every row is a command', async () => {

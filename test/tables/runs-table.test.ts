@@ -65,7 +65,7 @@ describe.each(kinds)('the runs table on $kind', ({ open }) => {
     const starting = fresh()
     await table.claim(starting, undefined)
     expect(mine((await table.inFlight()).runs)).toEqual([starting])
-    expect((await table.inFlight(`cloud-${period}`)).runs).toEqual([starting])
+    expect((await table.inFlight(starting.cloud)).runs).toEqual([starting])
     expect((await table.inFlight('another')).runs).toEqual([])
     expect(await serversInFlight()).toEqual({ making: [starting.server], stopped: [] })
     expect(await serversInFlight(starting.startedAt)).toEqual({ making: [], stopped: [] })
