@@ -12,7 +12,7 @@ const bad = (text: string) => styleText('red', text)
 export const introduction = `${strong('Scheduled Images')}: ${days} simulated days of five servers, from ${minute(begin)} UTC.
 The functions are the real ones; OpenStack and DynamoDB are simulated, in this process.`
 
-const lookedAt = ['list', 'images web-1', 'explain daily/db-1', 'history shop-1', 'next', 'run daily --dry-run']
+const lookedAt = ['list', 'images web-1', 'explain daily/db-1', 'history shop-1', 'next', 'check', 'run daily --dry-run']
 /** 02:00 of the day after the last one: what is due then has begun. */
 const nextNight = new Date(begin.getTime() + (days * 24 + 2) * 3_600_000).toISOString().replace(':00.000Z', 'Z')
 

@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { stdin, stdout } from 'node:process'
+import { setTimeout } from 'node:timers/promises'
 import { Database } from '../../lib/sqlite/database.ts'
 import { RunsTable } from '../../lib/sqlite/runs-table.ts'
 import { run } from '../support/builders.ts'
@@ -7,7 +9,7 @@ import { run } from '../support/builders.ts'
 /**
  * A process of its own that uses the tables of a directory: `node process.ts DIRECTORY WHAT NAME`.
  *
- * - `claim` waits for a line on its input, claims one run five times, and prints how often it won.
+ * - `claim` reads an instant from its input, claims the runs of fifty periods from then on, one every 20 ms, five times each, and prints how often it won.
  * - `hold` writes without end in one transaction, more than fits into memory, and prints a line once its pages are in the file.
  * - `open` opens them as a user who owns nothing, and prints the error.
  */
@@ -17,9 +19,14 @@ const path = join(directory!, 'scheduled-images.sqlite')
 if (what === 'claim') {
   const table = new RunsTable(new Database(path), () => {})
   stdout.write('ready\n')
-  await new Promise((resolve) => stdin.once('data', resolve))
+  const [instant] = await once(stdin, 'data') as [Buffer]
   let won = 0
-  for (let n = 0; n < 5; n += 1) if (await table.claim(run({ status: 'starting', runId: `${name}-${n}` }), undefined)) won += 1
+  for (let period = 0; period < 50; period += 1) {
+    await setTimeout(Math.max(0, Number(String(instant)) + period * 20 - Date.now()))
+    for (let n = 0; n < 5; n += 1) {
+      if (await table.claim(run({ period: `p-${period}`, status: 'starting', runId: `${name}-${n}` }), undefined)) won += 1
+    }
+  }
   stdout.write(`${won}\n`, () => process.exit())
 } else if (what === 'hold') {
   const database = new Database(path)
