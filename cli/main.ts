@@ -12,6 +12,7 @@ import { registerImages } from './commands/images.ts'
 import { registerList } from './commands/list.ts'
 import { registerNext } from './commands/next.ts'
 import { registerProtect } from './commands/protect.ts'
+import { registerRestore } from './commands/restore.ts'
 import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
 import { registerSnapshot } from './commands/snapshot.ts'
@@ -25,7 +26,7 @@ export type Register = (program: Command, context: () => Context) => void
 
 const commands: readonly Register[] = [
   registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerCheck, registerRun,
-  registerSnapshot, registerAptHook, registerCompletion,
+  registerSnapshot, registerRestore, registerAptHook, registerCompletion,
 ]
 
 /**

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { Volume, VolumeSnapshot } from '../model/image.ts'
-import { parseAnswer } from './answer.ts'
+import type { VolumeQuotas } from '../model/quota.ts'
+import { parseAnswer, quotaOf } from './answer.ts'
 import { linksSchema, nextOf, readPages } from './pages.ts'
 import type { Session } from './session.ts'
 
@@ -15,18 +16,42 @@ const volumeSchema = z
   .object({
     volume: z.object({
       id: z.guid(),
+      status: z.string(),
       // Cinder writes "true" and "false".
       bootable: z.union([z.boolean(), z.string()]),
       volume_image_metadata: z.record(z.string(), z.unknown()).default({}),
     }),
   })
   .transform(
-    ({ volume: { id, bootable, volume_image_metadata } }): Volume => ({
+    ({ volume: { id, status, bootable, volume_image_metadata } }): Volume => ({
       id,
+      status,
       bootable: String(bootable).toLowerCase() === 'true',
       imageMetadata: Object.fromEntries(Object.entries(volume_image_metadata).filter((entry): entry is [string, string] => typeof entry[1] === 'string')),
     }),
   )
+
+const limitsSchema = z
+  .object({
+    limits: z.object({
+      absolute: z.object({
+        maxTotalVolumes: z.number(),
+        totalVolumesUsed: z.number(),
+        maxTotalSnapshots: z.number(),
+        totalSnapshotsUsed: z.number(),
+        maxTotalVolumeGigabytes: z.number(),
+        totalGigabytesUsed: z.number(),
+      }),
+    }),
+  })
+  .transform(
+    ({ limits: { absolute } }): VolumeQuotas => ({
+      volumes: quotaOf(absolute.maxTotalVolumes, absolute.totalVolumesUsed),
+      snapshots: quotaOf(absolute.maxTotalSnapshots, absolute.totalSnapshotsUsed),
+      gigabytes: quotaOf(absolute.maxTotalVolumeGigabytes, absolute.totalGigabytesUsed),
+    }),
+  )
+const typesSchema = z.object({ volume_types: z.array(z.object({ id: z.string(), name: z.string() })) })
 
 /** Cinder v3, as far as volume-backed images need it. @see https://docs.openstack.org/api-ref/block-storage/v3/ */
 export class BlockStorage {
@@ -47,6 +72,16 @@ export class BlockStorage {
     const what = `Looking up volume ${id}`
     const answer = await this.#session.send('block-storage', `/volumes/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what })
     return answer.status === 404 ? undefined : parseAnswer(answer, volumeSchema, what)
+  }
+
+  /** What the project may have and has, `GET /limits`. */
+  async getQuotas(): Promise<VolumeQuotas> {
+    return this.#session.get('block-storage', '/limits', limitsSchema, { what: 'Looking up the quotas of volumes' })
+  }
+
+  /** The kinds of storage that the project may use, `GET /types`. */
+  async listVolumeTypes(): Promise<{ readonly id: string; readonly name: string }[]> {
+    return (await this.#session.get('block-storage', '/types', typesSchema, { what: 'Listing volume types' })).volume_types
   }
 
   /** `GET /snapshots/{id}`. @returns false when Cinder answers 404. */

@@ -24,6 +24,8 @@ const imageSchema = z
     visibility: z.string(),
     os_hidden: z.boolean().default(false),
     size: z.number().int().min(0).nullish(),
+    min_disk: z.number().nullish(),
+    min_ram: z.number().nullish(),
     tags: z.array(z.string()).default([]),
   })
   .transform(
@@ -38,6 +40,8 @@ const imageSchema = z
       visibility: image.visibility,
       hidden: image.os_hidden,
       size: image.size ?? null,
+      minDiskGiB: image.min_disk ?? 0,
+      minRamMiB: image.min_ram ?? 0,
       tags: image.tags,
       properties: Object.fromEntries(
         Object.entries(image).filter((entry): entry is [string, string] => !baseAttributes.has(entry[0]) && typeof entry[1] === 'string'),
