@@ -9,7 +9,7 @@ import { readClientFile } from './openstack/client-files.ts'
 import { findOwnServer, type OwnServer } from './openstack/own-server.ts'
 import { prune } from './runner/prune.ts'
 import { snapshot } from './runner/snapshot.ts'
-import { openDatabase } from './sqlite/database.ts'
+import { Database } from './sqlite/database.ts'
 import { RunsTable } from './sqlite/runs-table.ts'
 import { SchedulesTable } from './sqlite/schedules-table.ts'
 import { wire, type Edges, type Installation } from './wiring.ts'
@@ -22,7 +22,7 @@ export interface InstallationOptions {
   readonly dryRun: boolean
 }
 
-const noMetrics: Edges['metrics'] = { count: () => {} }
+const noMetrics: Edges['metrics'] = { record: () => {} }
 
 /**
  * The tables, parameters and bus of one deployed stage, with the SDK's usual configuration. The names are those of
@@ -31,10 +31,9 @@ const noMetrics: Edges['metrics'] = { count: () => {} }
  * @param cloud - The cloud that `OS_CLOUD` or `OS_AUTH_URL` stands for, where the terminal has one of them; every other is entered by its parameter.
  */
 export function openStage(stage: string, cloud: string, { dryRun }: InstallationOptions, { env, ...edges }: TerminalEdges): Installation {
-  const named = env['OS_CLOUD'] !== undefined || env['OS_AUTH_URL'] !== undefined
   const cloudEntries = (parameters: CloudEntries): CloudEntries => {
     const own = clientEntries(env)
-    return { get: (name) => (named && name === cloud ? own.get('default') : parameters.get(name)) }
+    return { get: (name) => (namesCloud(env) && name === cloud ? own.get('default') : parameters.get(name)) }
   }
   return wire({
     newId: randomUUID,
@@ -57,7 +56,7 @@ export function openStage(stage: string, cloud: string, { dryRun }: Installation
  * none, and clouds are entries of clouds.yaml. Nobody is sent events; the log has what they say.
  *
  * @param directory - Its own `clouds.yaml`, if it has one, comes before those of the user and the machine.
- * @throws ScheduledImagesError `CONFIGURATION_INVALID` when the directory cannot be used.
+ * @throws ScheduledImagesError `CONFIGURATION_INVALID` when the directory cannot be used, `TABLES_UNAVAILABLE` when another process holds it.
  */
 export function openDirectory(directory: string, { dryRun }: InstallationOptions, { env, clock, log, newId = randomUUID, sleep = wait, agent }: TerminalEdges): Installation {
   const database = databaseIn(directory)
@@ -92,17 +91,27 @@ export function ownServer(env: Edges['env']): Promise<OwnServer> {
   return findOwnServer({ metadataUrl: env['SCHEDULED_IMAGES_METADATA_URL'] ?? metadataUrl, readFile: readClientFile })
 }
 
-function databaseIn(directory: string): ReturnType<typeof openDatabase> {
+/** The file of the tables in a directory of `--local`. */
+export const tablesFile = 'scheduled-images.sqlite'
+
+/** Opens the tables of a directory, which is made where there is none. */
+export function databaseIn(directory: string): Database {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    return openDatabase(join(directory, 'scheduled-images.sqlite'))
   } catch (error) {
     throw new ScheduledImagesError('CONFIGURATION_INVALID', `The directory ${directory} cannot be used for the tables: ${(error as Error).message}.`, { cause: error })
   }
+  return new Database(join(directory, tablesFile))
+}
+
+/** Whether the environment says which cloud is meant. */
+function namesCloud(env: Edges['env']): boolean {
+  return env['OS_CLOUD'] !== undefined || env['OS_AUTH_URL'] !== undefined
 }
 
 /**
- * Clouds as python-openstackclient finds them; `default` is the one that it would take without a name.
+ * Clouds as python-openstackclient finds them; `default` is the one that the environment names, else an entry that is called so,
+ * else the one that it would take without a name.
  *
  * @param directory - Its `clouds.yaml` comes first, if it has one and the environment names no other.
  */
@@ -110,7 +119,7 @@ function clientEntries(env: Edges['env'], directory?: string): CloudEntries {
   const own = directory === undefined ? undefined : join(directory, 'clouds.yaml')
   const file = env['OS_CLIENT_CONFIG_FILE'] ?? (own !== undefined && existsSync(own) ? own : undefined)
   const edges = { env: { ...env, OS_CLIENT_CONFIG_FILE: file }, readFile: readClientFile, home: homedir(), cwd: process.cwd() }
-  return { get: async (name) => JSON.stringify(findCloud(edges, name === 'default' ? undefined : name).entry) }
+  return { get: async (name) => JSON.stringify(findCloud(edges, name === 'default' && namesCloud(env) ? undefined : name).entry) }
 }
 
 function wait(ms: number): Promise<void> {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import dynalite from 'dynalite'
 import { LocalQueue } from './queue.ts'
+import { faultsOfEvent } from './event-schemas.ts'
 
 /** An event as EventBridge was given it. */
 export interface SentEvent {
@@ -24,6 +25,7 @@ export interface LocalAws {
   eventsFail: boolean
   /** The shard queue. Functions use it when its URL is their `SHARD_QUEUE_URL`. */
   readonly queue: LocalQueue
+  /** Rejects when an event was not as its schema in `docs/events/` says. */
   close(): Promise<void>
 }
 
@@ -76,6 +78,8 @@ export async function startAws(clock: () => Date = () => new Date()): Promise<Lo
     queue: new LocalQueue(`${rest}/000000000000/shards`, clock),
     close: async () => {
       await Promise.all([stop(dynamodb), stop(others)])
+      const faults = events.flatMap((event) => faultsOfEvent(event).map((fault) => `${fault} of ${JSON.stringify(event.detail)}`))
+      if (faults.length > 0) throw new Error(`Events are not as their schemas say: ${faults.join('\n')}`)
     },
   }
   return aws

@@ -17,6 +17,8 @@ export type ErrorCode =
   | 'EVENT_INVALID'
   | 'SHARD_INVALID'
   | 'CONFIRMATION_NEEDED'
+  // the tables of one machine
+  | 'TABLES_UNAVAILABLE'
   // reaching and entering a cloud
   | 'CLOUD_UNREACHABLE'
   | 'CLOUD_AUTH_FAILED'

@@ -62,7 +62,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
       runs: table,
       clouds: { open: () => Promise.resolve(cloud) },
       events: { publish: silent },
-      metrics: { count: silent },
+      metrics: { record: silent },
       log: { debug: silent, info: silent, warn: silent, error: silent },
       clock: () => tick.now,
       newId: () => 'run-1',
