@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
 import { registerAptHook } from './commands/apt-hook.ts'
 import { registerCheck } from './commands/check.ts'
+import { registerCloud } from './commands/cloud.ts'
 import { registerCompletion } from './commands/completion.ts'
 import { registerDisable } from './commands/disable.ts'
+import { registerDoctor } from './commands/doctor.ts'
 import { registerEnable } from './commands/enable.ts'
 import { registerExplain } from './commands/explain.ts'
 import { registerHistory } from './commands/history.ts'
@@ -25,7 +27,7 @@ export type Register = (program: Command, context: () => Context) => void
 
 const commands: readonly Register[] = [
   registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerCheck, registerRun,
-  registerSnapshot, registerAptHook, registerCompletion,
+  registerSnapshot, registerAptHook, registerCloud, registerDoctor, registerCompletion,
 ]
 
 /**

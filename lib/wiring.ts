@@ -51,7 +51,7 @@ export interface Edges {
   readonly log: Log
   readonly metrics: Metrics
   /** Where the entries of clouds are, in place of Parameter Store. */
-  readonly cloudEntries: (parameters: CloudEntries) => CloudEntries
+  readonly cloudEntries: (parameters: ParameterStore) => CloudEntries
   /** How requests over plain HTTP leave the process. */
   readonly agent: Agent
   /** How many servers of one cloud fit one shard. */

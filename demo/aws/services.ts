@@ -30,7 +30,7 @@ export interface LocalAws {
 }
 
 /**
- * Starts dynalite for DynamoDB, and the calls of Systems Manager, EventBridge and SQS that the functions make.
+ * Starts dynalite for DynamoDB, and the calls of Systems Manager, EventBridge and SQS that the functions and the command line make.
  * They speak the SDK's JSON protocol, so the functions run unchanged against them by `AWS_ENDPOINT_URL_*`.
  *
  * @param clock - By which messages become visible again.
@@ -48,6 +48,22 @@ export async function startAws(clock: () => Date = () => new Date()): Promise<Lo
       const value = parameters.get(name)
       if (value === undefined) answer(response, 400, { __type: 'ParameterNotFound' })
       else answer(response, 200, { Parameter: { Name: name, Type: 'SecureString', Value: value } })
+    } else if (operation === 'PutParameter') {
+      const { Name, Value, Overwrite } = input as { Name: string; Value: string; Overwrite?: boolean }
+      if (parameters.has(Name) && !Overwrite) answer(response, 400, { __type: 'ParameterAlreadyExists' })
+      else {
+        parameters.set(Name, Value)
+        answer(response, 200, { Version: 1, Tier: 'Standard' })
+      }
+    } else if (operation === 'DeleteParameter') {
+      const deleted = parameters.delete(String(input['Name']))
+      answer(response, deleted ? 200 : 400, deleted ? {} : { __type: 'ParameterNotFound' })
+    } else if (operation === 'GetParametersByPath') {
+      // A page of two, so that whoever lists has to go on.
+      const names = [...parameters.keys()].filter((name) => name.startsWith(String(input['Path']))).toSorted()
+      const start = Number(input['NextToken'] ?? 0)
+      const Parameters = names.slice(start, start + 2).map((Name) => ({ Name, Type: 'SecureString', Value: 'encrypted', LastModifiedDate: 1_793_491_200 }))
+      answer(response, 200, { Parameters, ...(start + 2 < names.length && { NextToken: String(start + 2) }) })
     } else if (operation === 'PutEvents' && !aws.eventsFail) {
       const entries = input['Entries'] as { DetailType: string; Source: string; EventBusName: string; Detail: string }[]
       for (const { DetailType, Source, EventBusName, Detail } of entries) {
