@@ -65,8 +65,8 @@ export async function snapshot(cadence: TimedCadence, tick: Tick, ports: Ports):
  * Starts what {@link snapshot} admitted and handed over, as far as it is still due: the same decisions are made anew, about
  * the servers that it names and no others. The limits of the cloud are heeded anew as well, since it may come late.
  *
- * It writes the state of its items, but for those with a selector: their servers are in several shards, and the next tick
- * looks at them all.
+ * It writes the state of the items that are still due, but for those with a selector: their servers are in several shards, and
+ * the next tick looks at them all.
  */
 export async function snapshotShard(shard: SnapshotShard, tick: Tick, ports: Ports): Promise<SnapshotSummary> {
   const summary = nothingYet()
@@ -81,6 +81,7 @@ export async function snapshotShard(shard: SnapshotShard, tick: Tick, ports: Por
   }
   const candidates = await findCandidates(items, invocation)
   if (candidates.length === 0) return summary
+  let due: readonly Startable[] = []
   try {
     const entered = await enter(name, tick, ports)
     if ('problem' in entered) {
@@ -89,13 +90,14 @@ export async function snapshotShard(shard: SnapshotShard, tick: Tick, ports: Por
       return summary
     }
     const resolved = await resolve(candidates, name, entered.index, invocation, isAsked)
-    const due = resolved.filter(({ item, server }) => isAsked(item, server.id))
-    await startAll(entered.cloud, await admitDue(name, leaveLate(due, invocation), entered, invocation), invocation)
+    due = leaveLate(resolved.filter(({ item, server }) => isAsked(item, server.id)), invocation)
+    await startAll(entered.cloud, await admitDue(name, due, entered, invocation), invocation)
   } catch (error) {
     ports.log.error(`cloud "${name}" was not finished`, { cloud: name, error })
     summary.faults += 1
   }
-  const single = items.filter(({ schedule }) => !('selector' in schedule.server))
+  // Of the others the ticks since have written, and know more.
+  const single = due.map(({ item }) => item).filter(({ schedule }) => !('selector' in schedule.server))
   summary.faults += (await Promise.all(writeStates(single, ports))).filter((success) => !success).length
   return summary
 }

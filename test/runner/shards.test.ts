@@ -229,6 +229,22 @@ test('a message that comes when its period is over makes no image', async () => 
   expect(service.lines.filter(({ message }) => message === 'no longer due: period 2026-11-01 was over before its shard came')).toHaveLength(6)
 })
 
+test('a message that comes late leaves what the items say of later runs', async () => {
+  const { world } = fixture
+  const { service, servers } = await daily(6, 20, { cadence: 'custom', cron: '0 * * * *', spread: undefined })
+  await service.snapshotAt('custom', day(1))
+  const messages = [...world.aws.queue.messages]
+  await deliver(() => Promise.resolve({ batchItemFailures: [] }))
+  world.openstack.setServer(servers[1]!, { taskState: 'rebuilding' })
+  for (const time of ['02:00:00', '02:15:00', '02:30:00']) await tickInShards(world, service, day(1, time))
+  const states = () => Promise.all(servers.map((_, n) => stateOf(world, `web-${n + 1}`, 'custom')))
+  const before = await states()
+  expect(before).toMatchObject([{ next: '2026-11-01T03:00:00.000Z' }, { problem: expect.stringContaining('is busy') as string }, {}, {}, {}, {}])
+  for (const { body } of messages) world.aws.queue.put(body)
+  expect(await deliver(shardFunction(service))).toBe(2)
+  expect(await states()).toEqual(before)
+})
+
 test('what people changed since the plan was made counts: a schedule that is disabled or gone, a name that moved, a server that a selector no longer matches', async () => {
   const { world } = fixture
   allow(20)
