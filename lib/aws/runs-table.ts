@@ -161,8 +161,14 @@ export class RunsTable {
     return lastPruneOf(Item)
   }
 
+  /** See `Runs.recordPrune` of the runner. */
   async recordPrune(cloud: string, last: LastPrune): Promise<void> {
-    await this.#client.send(new PutCommand({ TableName: this.#table, Item: pruneRecord(cloud, last) }))
+    const condition = last.project === undefined ? { ConditionExpression: 'attribute_not_exists(#run)', ExpressionAttributeNames: { '#run': 'run' } } : {}
+    try {
+      await this.#client.send(new PutCommand({ TableName: this.#table, Item: pruneRecord(cloud, last), ...condition }))
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'ConditionalCheckFailedException') throw error
+    }
   }
 
   /** The runs of one server that are remembered, of all schedules. */

@@ -9,7 +9,7 @@ import { deletionSchema, restartSchema, runSchema, sweepSchema, type Deletion, t
  * | UUID | `deletion#<image>` | a deletion that is not finished |
  * | UUID | `sweep#<run id>` | a failed attempt, to be cleaned up after |
  * | UUID | `restart#<run id>` | a server that was stopped for its image, and is to be started again |
- * | `cloud#<name>` | `prune` | when that cloud was last pruned, and in which project |
+ * | `cloud#<name>` | `prune` | when that cloud was last pruned, and which project it is |
  */
 export interface RecordKey {
   readonly server: string

@@ -2,13 +2,15 @@ import { ScheduledImagesError } from '../model/errors.ts'
 import type { Cloud, Ports, Tick } from './ports.ts'
 
 /**
- * Enters a cloud, unless its credentials are of another project than those that it was last pruned with: a run that is in
+ * Enters a cloud, unless its credentials are of another project than those that it was first entered with: a run that is in
  * flight would be missed there and made once more, and images that carry the same marks would be taken for ours.
  *
  * @throws ScheduledImagesError `CLOUD_CHANGED`, or as `Clouds.open` does.
  */
-export async function enterCloud(name: string, { timeLeftMs }: Tick, { clouds, runs }: Pick<Ports, 'clouds' | 'runs'>): Promise<Cloud> {
+export async function enterCloud(name: string, { now, timeLeftMs }: Tick, { clouds, runs, dryRun }: Pick<Ports, 'clouds' | 'runs' | 'dryRun'>): Promise<Cloud> {
   const [cloud, last] = await Promise.all([clouds.open(name, timeLeftMs), runs.lastPrune(name)])
+  // From the first time on: what is begun before anything is pruned would be missed as well.
+  if (last?.project === undefined && !dryRun) await runs.recordPrune(name, { at: last?.at ?? now, project: cloud.project })
   if (last?.project === undefined || last.project === cloud.project) return cloud
   throw new ScheduledImagesError(
     'CLOUD_CHANGED',

@@ -128,6 +128,7 @@ export interface Runs {
   removeRestart(restart: Restart): Promise<void>
   /** When a cloud's images were last pruned; undefined if never. */
   lastPrune(cloud: string): Promise<LastPrune | undefined>
+  /** Without a project it is written only where there is nothing yet: a project that is known is not forgotten. */
   recordPrune(cloud: string, last: LastPrune): Promise<void>
 }
 

@@ -83,10 +83,12 @@ export class RunsTable {
     return lastPruneOf(this.#read(pruneKey(cloud)))
   }
 
-  /** Once a day, as prune has it: the time to forget what DynamoDB would. */
+  /** See `Runs.recordPrune` of the runner. Once a day, as prune has it: the time to forget what DynamoDB would. */
   async recordPrune(cloud: string, last: LastPrune): Promise<void> {
     this.#database.write('DELETE FROM runs WHERE expiresAt < ?', Math.floor(last.at.getTime() / 1000))
-    this.#put(pruneKey(cloud), pruneRecord(cloud, last))
+    this.#database.alone(() => {
+      if (last.project !== undefined || this.#read(pruneKey(cloud)) === undefined) this.#put(pruneKey(cloud), pruneRecord(cloud, last))
+    })
   }
 
   #read({ server, run }: RecordKey): Record<string, unknown> | undefined {

@@ -37,3 +37,16 @@ test('credentials of another project stop a cloud, and what is in flight there i
   const runs = (await world.runs()).filter(({ run }) => String(run).startsWith('2026-11-01#'))
   expect(runs).toMatchObject([{ status: 'good', attempt: 1 }])
 })
+
+test('the project counts from the first image on, before anything was pruned', async () => {
+  const { world, service } = fixture
+  const { id } = world.openstack.addServer(world.project, { name: 'web-1' })
+  await world.putSchedule({ cadence: 'daily', schedule: 'web-1', server: id, retention: 1, spread: 0, onEnable: 'now' })
+  await service.tickAt('2026-11-01T01:00:00Z')
+  const { giveBack } = elsewhere()
+  await service.tickAt('2026-11-01T01:15:00Z')
+  giveBack()
+  for (const time of ['01:30', '01:45', '02:00']) await service.tickAt(`2026-11-01T${time}:00Z`)
+  expect((await world.runs()).filter(({ status }) => status !== undefined)).toMatchObject([{ status: 'good', attempt: 1 }])
+  expect(world.openstack.images().filter(({ properties }) => properties['instance_uuid'] === id)).toHaveLength(1)
+})

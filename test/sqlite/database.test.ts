@@ -141,10 +141,10 @@ test('pruning forgets the runs that have expired, and no other', async () => {
   const until = new Date('2026-11-22T01:00:00Z')
   const runs = [run({ server: id(1), status: 'good', until }), run({ server: id(2), status: 'saving', until })]
   for (const one of runs) await table.claim(one, undefined)
-  await table.recordPrune('default', { at: new Date('2026-12-27T01:00:00Z'), project: undefined })
+  await table.recordPrune('default', { at: new Date('2026-12-27T01:00:00Z'), project: 'b41c' })
   expect((await table.get(runs)).size).toBe(2)
-  await table.recordPrune('default', { at: new Date('2026-12-27T01:00:01Z'), project: undefined })
+  await table.recordPrune('default', { at: new Date('2026-12-27T01:00:01Z'), project: 'b41c' })
   expect([...(await table.get(runs)).values()].map(({ status }) => status)).toEqual(['saving'])
-  expect(await table.lastPrune('default')).toEqual({ at: new Date('2026-12-27T01:00:01Z'), project: undefined })
+  expect(await table.lastPrune('default')).toEqual({ at: new Date('2026-12-27T01:00:01Z'), project: 'b41c' })
   database.close()
 })

@@ -127,6 +127,9 @@ describe.each(kinds)('the runs table on $kind', ({ open }) => {
     await table.recordPrune('somewhere', { at: new Date('2026-11-20T01:00:00Z'), project: undefined })
     await table.recordPrune('somewhere', { at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
     expect(await table.lastPrune('somewhere')).toEqual({ at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
+    // The first tick of a cloud: another function has entered it meanwhile.
+    await table.recordPrune('somewhere', { at: new Date('2026-11-22T01:00:00Z'), project: undefined })
+    expect(await table.lastPrune('somewhere')).toEqual({ at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
     expect(await table.lastPrune('nowhere')).toBeUndefined()
   })
 

@@ -86,7 +86,7 @@ export class MemoryRuns implements Runs {
   }
 
   async recordPrune(cloud: string, last: LastPrune): Promise<void> {
-    this.#pruned.set(cloud, last)
+    if (last.project !== undefined || !this.#pruned.has(cloud)) this.#pruned.set(cloud, last)
   }
 
   /** What DynamoDB does with records that have expired. */
