@@ -9,7 +9,7 @@ import { deletionSchema, restartSchema, runSchema, sweepSchema, type Deletion, t
  * | UUID | `deletion#<image>` | a deletion that is not finished |
  * | UUID | `sweep#<run id>` | a failed attempt, to be cleaned up after |
  * | UUID | `restart#<run id>` | a server that was stopped for its image, and is to be started again |
- * | `cloud#<name>` | `prune` | when that cloud was last pruned, and which project it is |
+ * | `cloud#<name>` | `prune` | when that cloud was last pruned, and which project and region it is |
  */
 export interface RecordKey {
   readonly server: string
@@ -110,14 +110,16 @@ export interface LastPrune {
   readonly at: Date
   /** The id of the project that it was entered with; undefined until it was. */
   readonly project: string | undefined
+  /** The same of its region. */
+  readonly region?: string | undefined
 }
 
-export function pruneRecord(cloud: string, { at, project }: LastPrune): Record<string, unknown> {
-  return { ...pruneKey(cloud), prunedAt: at.toISOString(), ...(project !== undefined && { project }) }
+export function pruneRecord(cloud: string, { at, project, region }: LastPrune): Record<string, unknown> {
+  return { ...pruneKey(cloud), prunedAt: at.toISOString(), ...(project !== undefined && { project }), ...(region !== undefined && { region }) }
 }
 
 export function lastPruneOf(record: Readonly<Record<string, unknown>> | undefined): LastPrune | undefined {
   const at = Date.parse(String(record?.['prunedAt']))
-  const project = record?.['project']
-  return Number.isNaN(at) ? undefined : { at: new Date(at), project: typeof project === 'string' ? project : undefined }
+  const [project, region] = [record?.['project'], record?.['region']].map((value) => (typeof value === 'string' ? value : undefined))
+  return Number.isNaN(at) ? undefined : { at: new Date(at), project, region }
 }

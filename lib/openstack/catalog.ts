@@ -33,8 +33,8 @@ export function endpointOf(service: ServiceName, catalog: Catalog, config: Pick<
   if (override !== undefined) return versioned(service, override, project)
 
   const endpoints = typesOf[service].flatMap((type) => catalog.filter((entry) => entry.type === type)).flatMap((entry) => entry.endpoints)
-  const regions = [...new Set(catalog.flatMap((entry) => entry.endpoints).map(regionOf))].filter((region) => region !== '*').toSorted()
-  const { region = regions.length > 1 ? undefined : (regions[0] ?? '*') } = config
+  const regions = regionsOf(catalog)
+  const region = regionIn(catalog, config)
   if (region === undefined) {
     throw new ScheduledImagesError('CLOUD_REGION_UNKNOWN', `The cloud has more than one region; set "region_name" to one of ${regions.join(', ')}.`)
   }
@@ -51,6 +51,16 @@ export function endpointOf(service: ServiceName, catalog: Catalog, config: Pick<
     )
   }
   return versioned(service, found.url, project)
+}
+
+/** The region that is meant: without one in the entry it is the only one, or `*` where there is none. Undefined when nothing says which. */
+export function regionIn(catalog: Catalog, { region }: Pick<CloudConfig, 'region'>): string | undefined {
+  const regions = regionsOf(catalog)
+  return region ?? (regions.length > 1 ? undefined : (regions[0] ?? '*'))
+}
+
+function regionsOf(catalog: Catalog): string[] {
+  return [...new Set(catalog.flatMap((entry) => entry.endpoints).map(regionOf))].filter((region) => region !== '*').toSorted()
 }
 
 function regionOf(endpoint: { region_id?: string | null | undefined; region?: string | null | undefined }): string {

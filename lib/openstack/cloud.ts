@@ -15,6 +15,7 @@ export interface ConnectOptions extends Pick<TransportOptions, 'timeLeftMs' | 's
 /** One project in one region of one OpenStack, with a client for each service. */
 export interface OpenStack {
   readonly project: string
+  readonly region: string | undefined
   readonly maxInFlight: number
   readonly maxInFlightPerHost: number
   readonly identity: Identity
@@ -34,6 +35,7 @@ export async function connect(config: CloudConfig, { tokens, clock, ...options }
   await Promise.all([session.endpoint('compute'), session.endpoint('image')])
   return {
     project: await session.project(),
+    region: await session.region(),
     maxInFlight: config.maxInFlight,
     maxInFlightPerHost: config.maxInFlightPerHost,
     identity: new Identity(session),

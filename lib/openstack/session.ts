@@ -2,7 +2,7 @@ import type * as z from 'zod'
 import { ScheduledImagesError } from '../model/errors.ts'
 import type { Login } from '../model/examination.ts'
 import { parseAnswer } from './answer.ts'
-import { endpointOf } from './catalog.ts'
+import { endpointOf, regionIn } from './catalog.ts'
 import type { CloudConfig, ServiceName } from './config.ts'
 import { issueToken, type Token } from './identity.ts'
 import { OpenStackError, type Answer, type Request, type Transport } from './transport.ts'
@@ -35,6 +35,12 @@ export class Session {
   /** The id of the project that the credentials are for. */
   async project(): Promise<string> {
     return (await this.#token()).project
+  }
+
+  /** The region that is entered; undefined where the cloud has none. */
+  async region(): Promise<string | undefined> {
+    const region = regionIn((await this.#token()).catalog, this.#config)
+    return region === '*' ? undefined : region
   }
 
   /** Who the credentials are. */

@@ -13,6 +13,8 @@ import type { Shard } from '../model/shard.ts'
 export interface Cloud {
   /** The id of the project that the credentials are for. */
   readonly project: string
+  /** Undefined when neither the credentials nor the cloud say which. */
+  readonly region: string | undefined
   /** How many images may be saving at once. */
   readonly maxInFlight: number
   /** The same for the servers of one compute host. */

@@ -162,7 +162,7 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
 
   summary.clouds += 1
   const cloud = await enterCloud(name, tick, ports)
-  const pruneAtNextTick = () => ports.runs.recordPrune(name, { at: new Date(tick.now.getTime() - dailyMs), project: cloud.project })
+  const pruneAtNextTick = () => ports.runs.recordPrune(name, { at: new Date(tick.now.getTime() - dailyMs), project: cloud.project, region: cloud.region })
   const lookAndSettle = async () => {
     const listed = daily || runs.length > 0 || freshSweeps.length > 0 ? await listMarked(cloud) : []
     const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
@@ -184,7 +184,7 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   if (ports.dryRun) return
   const finished = done && shared && (!backed || statuses !== undefined)
   if (!finished) await pruneAtNextTick()
-  else if (!slice) await ports.runs.recordPrune(name, { at: tick.now, project: cloud.project })
+  else if (!slice) await ports.runs.recordPrune(name, { at: tick.now, project: cloud.project, region: cloud.region })
 }
 
 /** A cloud that was never pruned has nothing to prune yet: its day begins now. */

@@ -88,6 +88,6 @@ test('prune --new-project says once that it is meant', async () => {
   desk.world.openstack.addServer(other, { name: 'web-1' })
   desk.world.aws.parameters.set('/scheduled-images/local/clouds/default', JSON.stringify({ auth: { auth_url: desk.world.openstack.authUrl, application_credential_id: id, application_credential_secret: secret }, region_name: 'RegionOne' }))
   expect(await desk.runDeployed(['snapshot', 'web-1'])).toMatchObject({ code: 1, err: expect.stringContaining('CLOUD_CHANGED') as string })
-  expect((await desk.runDeployed(['prune', '--new-project'])).err).toContain(`Cloud "default" is project ${other.id} from now on.`)
+  expect((await desk.runDeployed(['prune', '--new-project'])).err).toContain(`Cloud "default" is project ${other.id}, region RegionOne, from now on.`)
   expect(await desk.runDeployed(['snapshot', 'web-1'])).toMatchObject({ code: 0 })
 })

@@ -38,6 +38,24 @@ test('credentials of another project stop a cloud, and what is in flight there i
   expect(runs).toMatchObject([{ status: 'good', attempt: 1 }])
 })
 
+test('another region of the same project stops a cloud as well', async () => {
+  const { world, service } = fixture
+  const { id } = world.openstack.addServer(world.project, { name: 'web-1' })
+  await world.putSchedule({ cadence: 'daily', schedule: 'web-1', server: id, retention: 1, spread: 0, onEnable: 'now' })
+  await service.tickAt('2026-11-01T01:00:00Z')
+  const parameter = '/scheduled-images/local/clouds/default'
+  const former = world.aws.parameters.get(parameter)!
+  world.aws.parameters.set(parameter, former.replace('RegionOne', 'RegionTwo'))
+  const since = world.openstack.requests.length
+  await service.tickAt('2026-11-01T01:15:00Z')
+  expect(world.openstack.requests.slice(since).filter(({ service: asked }) => asked !== 'identity')).toEqual([])
+  const [item] = await world.schedules()
+  expect(item!['state']).toMatchObject({ problem: expect.stringContaining('The credentials of cloud "default" are of region RegionTwo, and up to now they were of region RegionOne.') as string })
+  world.aws.parameters.set(parameter, former)
+  await service.tickAt('2026-11-01T01:30:00Z')
+  expect((await world.runs()).filter(({ status }) => status !== undefined)).toMatchObject([{ status: 'good', attempt: 1 }])
+})
+
 test('the project counts from the first image on, before anything was pruned', async () => {
   const { world, service } = fixture
   const { id } = world.openstack.addServer(world.project, { name: 'web-1' })

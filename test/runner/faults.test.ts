@@ -15,6 +15,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
   const never = () => Promise.reject(new Error('nobody should ask'))
   const cloud: Cloud = {
     project,
+    region: undefined,
     maxInFlight: 10,
     maxInFlightPerHost: 10,
     compute: {

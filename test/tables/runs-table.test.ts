@@ -125,11 +125,11 @@ describe.each(kinds)('the runs table on $kind', ({ open }) => {
   test('when a cloud was last pruned', async () => {
     expect(await table.lastPrune('nowhere')).toBeUndefined()
     await table.recordPrune('somewhere', { at: new Date('2026-11-20T01:00:00Z'), project: undefined })
-    await table.recordPrune('somewhere', { at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
-    expect(await table.lastPrune('somewhere')).toEqual({ at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
+    await table.recordPrune('somewhere', { at: new Date('2026-11-21T01:00:00Z'), project: 'b41c', region: 'RegionOne' })
+    expect(await table.lastPrune('somewhere')).toEqual({ at: new Date('2026-11-21T01:00:00Z'), project: 'b41c', region: 'RegionOne' })
     // The first tick of a cloud: another function has entered it meanwhile.
     await table.recordPrune('somewhere', { at: new Date('2026-11-22T01:00:00Z'), project: undefined })
-    expect(await table.lastPrune('somewhere')).toEqual({ at: new Date('2026-11-21T01:00:00Z'), project: 'b41c' })
+    expect(await table.lastPrune('somewhere')).toEqual({ at: new Date('2026-11-21T01:00:00Z'), project: 'b41c', region: 'RegionOne' })
     expect(await table.lastPrune('nowhere')).toBeUndefined()
   })
 

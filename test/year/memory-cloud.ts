@@ -18,6 +18,7 @@ interface Work {
 /** An OpenStack project in memory, as far as the runners ask: images are made by the clock, and carry what Nova gives them. */
 export class MemoryCloud implements Cloud {
   readonly project: string
+  readonly region = undefined
   readonly maxInFlight = 1000
   readonly maxInFlightPerHost = 1000
   readonly images = new Map<string, Image>()
