@@ -23,6 +23,8 @@ export interface Observation {
 export interface Allowance {
   /** @returns false when none may. */
   take(): boolean
+  /** None was taken. */
+  isWhole(): boolean
 }
 
 /** @param announce - Called once, at the first {@link Observation.announcePrune}. */
@@ -44,7 +46,7 @@ export function observe(name: string, cloud: Cloud, images: readonly Image[], an
       everything ??= Promise.all([false, true].map((hidden) => cloud.image.listImages({ owner: cloud.project, properties: {}, hidden })))
       return (await everything).flat()
     },
-    allowance: { take: () => left-- > 0 },
+    allowance: { take: () => left-- > 0, isWhole: () => left === ports.maxDeletes },
     announcePrune: () => (announced ??= announce()),
   }
 }

@@ -59,7 +59,8 @@ export async function removeExcess(name: string, evidence: Evidence, observed: O
     return true
   }
   if (slice) plans = plans.filter(({ server }) => isInSlice(server, slice))
-  else if (ports.shards) {
+  else if (ports.shards && observed.allowance.isWhole()) {
+    // The slices share all of it, so nobody may have used some already.
     const excess = new Set(plans.filter(({ remove }) => remove.length > 0).map(({ server }) => server))
     if (Math.min(excess.size, ports.maxDeletes) > ports.shards.mostServers) {
       return handOverPrune(name, excess.size, true, ports.shards, invocation)

@@ -5,9 +5,11 @@ import { Interposer } from '../reliability/interposer.ts'
 import { useWorld } from '../support/fixture.ts'
 import { day, imagesOf, scheduled, stateOf } from '../support/scene.ts'
 import type { TestService } from '../support/service.ts'
+import { wire } from '../../lib/wiring.ts'
 import { shardFunction, shardingIn, tickInShards } from '../support/shards.ts'
 
-const fixture = useWorld({ snapshotSeconds: { saving: 1, active: 2, idle: 3 } })
+// Of twelve servers of this seed there are four in each of three slices.
+const fixture = useWorld({ snapshotSeconds: { saving: 1, active: 2, idle: 3 }, seed: 18 })
 
 /** Lets so many images be made at once. */
 function allow(max: number): void {
@@ -351,4 +353,28 @@ test('images of many servers that are beyond retention are deleted by shards, an
   expect(left()).toBe(12)
   const periods = servers.map((id) => imagesOf(world, id).map(({ properties }) => properties['scheduled_images__period']))
   expect(periods).toEqual(servers.map(() => ['2026-11-03']))
+}, 60_000)
+
+test('what the timer has deleted itself counts to MAX_DELETES as well', async () => {
+  const { world } = fixture
+  const { servers } = await daily(12, 20)
+  const service = shardingIn(world, {}, { MAX_DELETES: '8' })
+  for (const n of [1, 2]) for (const time of ['01:00:00', '01:15:00', '01:30:00']) await tickInShards(world, service, day(n, time))
+  for (let n = 1; n <= 12; n += 1) await world.editSchedule('daily', `web-${n}`, { retention: 1 })
+  const [server] = servers as [string]
+  const leftover = world.openstack.addImage(world.project, { name: 'leftover', status: 'queued', properties: { 'org.openstack__1__created_by': 'scheduled_images_service', instance_uuid: server, scheduled_images__run: 'run-1' } })
+  const { runs } = wire({ env: world.env, clock: world.clock, newId: () => 'write' }).ports
+  world.setClock(day(3, '01:45:00'))
+  await runs.putDeletion({ cloud: 'default', server, schedule: 'daily/web-1', image: leftover.id, snapshots: [], startedAt: world.clock(), leftoverOf: { period: '2026-11-01', runId: 'run-1' } })
+
+  const before = world.openstack.images().length
+  await service.pruneAt(day(3, '01:45:00'))
+  await deliver(shardFunction(service), 3)
+  expect(world.openstack.images().some(({ id }) => id === leftover.id)).toBe(false)
+  expect(before - world.openstack.images().length).toBe(8)
+  for (const time of ['02:00:00', '02:15:00']) {
+    await service.pruneAt(day(3, time))
+    await deliver(shardFunction(service), 3)
+  }
+  expect(imagesPerServer(servers)).toEqual(servers.map(() => 1))
 }, 60_000)
