@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { ScheduledImagesError } from './errors.ts'
-import { cadences } from './schedule.ts'
+import { timedCadences } from './schedule.ts'
 
 /** Written into each message. A release that changes what a message says counts it up, and refuses the others. */
 export const shardVersion = 1
@@ -23,7 +23,7 @@ const schema = z.discriminatedUnion('kind', [
   z.strictObject({
     ...common,
     kind: z.literal('snapshot'),
-    cadence: z.enum(cadences),
+    cadence: z.enum(timedCadences),
     /** The servers that were admitted, by the names of their schedules. */
     starts: z.array(z.strictObject({ schedule: z.string().min(1), servers: z.array(z.string().min(1)).min(1) })).min(1),
   }),

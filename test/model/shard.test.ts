@@ -20,6 +20,7 @@ test.each<[what: string, message: unknown, sentence: string]>([
   ['no version', { ...prune, version: undefined }, '"version" is missing: '],
   ['no cloud', { ...prune, cloud: undefined }, '"cloud" is missing: '],
   ['an unknown cadence', { ...snapshot, cadence: 'hourly' }, '"cadence" is "hourly": '],
+  ['a cadence without turns', { ...snapshot, cadence: 'manual' }, '"cadence" is "manual": '],
   ['nothing to start', { ...snapshot, starts: [] }, '"starts" is []: '],
   ['a server that is no text', { ...snapshot, starts: [{ schedule: 'web-1', servers: [7] }] }, '"starts.0.servers.0" is 7: '],
   ['a field that is not known', { ...prune, force: true }, 'Unrecognized key: "force"'],
