@@ -27,13 +27,14 @@ export async function enrolments(server: string, schedules: ScheduleItems): Prom
 /** The item that a wish comes to; what the present one says of other things goes with it. `state` stays where it was written. */
 export function enrolledItem(server: string, cloud: string, { cadence, attributes }: Wish, present: readonly Enrolment[]): ScheduleItem {
   const same = present.find(({ key }) => key.cadence === cadence)
-  if (same) return defined({ ...same.item, ...attributes })
+  const others = present.filter((one) => one !== same)
+  const adopts = [...new Set([...present.flatMap(adoptedBy), ...others.map(({ key }) => `${key.cadence}/${key.name}`)])].filter((key) => key !== `${cadence}/${server}`)
+  if (same) return defined({ ...same.item, ...attributes, ...(others.length > 0 && { adopts }) })
   const [former] = present
   const { state: _state, cadence: _cadence, dayOfWeek: _d, dayOfMonth: _m, month: _y, cron: _c, at, ...kept } = former?.item ?? {}
-  const adopts = [...new Set([...adoptedBy(former), ...present.map(({ key }) => `${key.cadence}/${key.name}`)])]
   return defined({
     server, cloud, ...kept, ...(cadence !== 'custom' && at !== undefined && { at }), ...attributes,
-    cadence, schedule: server, ...(adopts.length > 0 && { adopts: adopts.filter((key) => key !== `${cadence}/${server}`) }),
+    cadence, schedule: server, ...(others.length > 0 && { adopts }),
   })
 }
 
@@ -51,8 +52,8 @@ export async function enrol(item: ScheduleItem, present: readonly Enrolment[], s
   for (const other of present) if (other.key.cadence !== key.cadence) await schedules.remove(other.key)
 }
 
-function adoptedBy(former: Enrolment | undefined): string[] {
-  const adopts = former?.item['adopts']
+function adoptedBy({ item }: Enrolment): string[] {
+  const adopts = item['adopts']
   return adopts instanceof Set || Array.isArray(adopts) ? [...adopts].map(String) : []
 }
 

@@ -52,6 +52,15 @@ test('what is interrupted between the new schedule and the old ends with one whe
   expect(await items().get({ cadence: 'daily', name: id })).toMatchObject({ retention: 5, adopts: [`weekly/${id}`] })
 })
 
+test('the images of a schedule that has to go are adopted by one that is there already', async () => {
+  const id = addServer()
+  await desk.run(['enable', 'web-1', '5'])
+  await items().create({ cadence: 'weekly', schedule: id, server: id, dayOfWeek: 'sunday', retention: 4, adopts: [`daily/${id}`, `monthly/${id}`] })
+  await desk.run(['enable', 'web-1', '5'])
+  expect(await items().get({ cadence: 'weekly', name: id })).toBeUndefined()
+  expect(await items().get({ cadence: 'daily', name: id })).toMatchObject({ retention: 5, adopts: [`monthly/${id}`, `weekly/${id}`] })
+})
+
 test('--now makes the first image at the next tick', async () => {
   addServer()
   const { err } = await desk.run(['enable', '--now', 'web-1', '1'])
