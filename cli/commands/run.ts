@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { ScheduledImagesError } from '../../lib/model/errors.ts'
 import { timedCadences } from '../../lib/model/schedule.ts'
 import type { Context } from '../context.ts'
@@ -21,7 +21,7 @@ export function registerRun(program: Command, context: () => Context): void {
     .summary('settle the images that are being made, and delete those beyond retention')
     .description('Finds out what became of the images that are being made, and deletes good ones beyond retention, as the function prune does at each tick.')
     .option('--dry-run', 'plan and log, and delete nothing')
-    .option('--new-project', 'first: the credentials of --cloud are of another project or region than before, and that is meant')
+    .addOption(new Option('--new-project', 'first: the credentials of --cloud are of another project or region than before, and that is meant').conflicts('dryRun'))
     .action((options: { dryRun?: true; newProject?: true }) => pruneNow(options, context()))
 }
 

@@ -91,3 +91,13 @@ test('prune --new-project says once that it is meant', async () => {
   expect((await desk.runDeployed(['prune', '--new-project'])).err).toContain(`Cloud "default" is project ${other.id}, region RegionOne, from now on.`)
   expect(await desk.runDeployed(['snapshot', 'web-1'])).toMatchObject({ code: 0 })
 })
+
+test('a dry run takes no new project', async () => {
+  desk.world.openstack.addServer(desk.world.project, { name: 'web-1' })
+  await desk.runDeployed(['enable', '--now', 'web-1', '1'])
+  await desk.runDeployed(['run', 'all'])
+  const before = await desk.world.runs()
+  const { code, err } = await desk.runDeployed(['prune', '--new-project', '--dry-run'])
+  expect([code, err]).toEqual([2, expect.stringContaining("option '--new-project' cannot be used with option '--dry-run'")])
+  expect(await desk.world.runs()).toEqual(before)
+})
