@@ -186,7 +186,8 @@ export function planRebuild(facts: RebuildFacts): RestorePlan {
   const newest = newestGood(server, images, project)
   if (newest === undefined || now.getTime() - newest.createdAt.getTime() > recentMs) {
     const there = newest ? `The newest good scheduled image of "${server.name}" is of ${minute(newest.createdAt)}` : `There is no good scheduled image of "${server.name}"`
-    warns('NO_RECENT_IMAGE', `${there}. To be able to come back to what is on it now, take one first: scheduled-images snapshot ${server.id}`)
+    // Of a type of its own: a new image of the type of the one to be restored could make retention delete that.
+    warns('NO_RECENT_IMAGE', `${there}. To be able to come back to what is on it now, take one first: scheduled-images snapshot --type before-restore ${server.id}`)
   }
 
   if (findings.some(isBlocking)) return refused(image, findings)

@@ -81,7 +81,7 @@ test('an image is put back on its server', async () => {
       `- The root disk of server "web-1" (${server.id}) is overwritten with image "${name}" (${image.id}) of 2026-11-02 02:00 UTC. What was written to it after 2026-11-02 02:00 UTC is lost.`,
       '- The server keeps its id, name, flavor, key, metadata, ports, addresses and attached volumes.',
       '- It is down meanwhile, and boots afterwards.',
-      `WARNING (NO_RECENT_IMAGE): The newest good scheduled image of "web-1" is of 2026-11-02 02:00 UTC. To be able to come back to what is on it now, take one first: scheduled-images snapshot ${server.id}`,
+      `WARNING (NO_RECENT_IMAGE): The newest good scheduled image of "web-1" is of 2026-11-02 02:00 UTC. To be able to come back to what is on it now, take one first: scheduled-images snapshot --type before-restore ${server.id}`,
       'Overwrite server "web-1"?',
       `Server "web-1" (${server.id}) is being rebuilt.`,
     ].join('\n'),
@@ -277,4 +277,20 @@ test('a cloud that is down, and credentials that are not there', async () => {
   const nobody = await desk.run(['--cloud', 'nobody', 'restore', name, '--new', 'web-2', '--yes'])
   expect([nobody.code, nobody.out, nobody.err]).toEqual([1, '', expect.stringMatching(/^ERROR \(CREDENTIALS_MISSING\): Cloud "nobody" was not found: /)])
   expect(asked()).toEqual([])
+})
+
+test('the image that is to be restored outlives the one that is advised before it', async () => {
+  const server = desk.world.openstack.addServer(desk.world.project, { name: 'web-1' })
+  setTime('2026-11-01T00:00:00Z')
+  await desk.run(['snapshot', '--rotation', '1', '--wait', 'web-1'])
+  const [image] = desk.world.openstack.images().filter(({ properties }) => properties['instance_uuid'] === server.id)
+  setTime('2026-11-02T00:00:00Z')
+  const { err } = await desk.run(['restore', image!.id, '--rebuild', 'web-1', '--dry-run'])
+  const advised = /take one first: scheduled-images (.*)$/m.exec(err)![1]!.split(' ')
+  expect(await desk.run([...advised, '--wait'])).toMatchObject({ code: 0 })
+  for (const time of ['00:15', '00:30']) {
+    setTime(`2026-11-02T${time}:00Z`)
+    await desk.run(['prune'])
+  }
+  expect(desk.world.openstack.images().map(({ id }) => id)).toContain(image!.id)
 })

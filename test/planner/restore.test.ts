@@ -267,7 +267,7 @@ test('an image of another server is told of, and that all is lost', () => {
 })
 
 const at = (time: string, change: Partial<Image> = {}) => sealed({ createdAt: new Date(time), ...change })
-const hint = `To be able to come back to what is on it now, take one first: scheduled-images snapshot ${web1}`
+const hint = `To be able to come back to what is on it now, take one first: scheduled-images snapshot --type before-restore ${web1}`
 
 test.each<[what: string, images: readonly Image[], message: string]>([
   ['that is an hour old', [at('2026-11-21T00:30:00Z')], ''],
