@@ -10,8 +10,6 @@ import { prune } from './prune.ts'
 import { start, type Item, type SnapshotSummary } from './start.ts'
 import { writeState } from './state.ts'
 
-/** How long a run is remembered goes by its end. Nobody tries a manual image again, so any will do. */
-const periodMs = 24 * 3_600_000
 /** How often an image that somebody waits for is looked at. */
 const pollMs = 3000
 /** Of a type that nobody gave a rotation. */
@@ -89,7 +87,8 @@ export async function snapshotNow(schedule: Schedule, server: Server, cloud: Clo
     schedules: 1, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
     waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, sharded: 0, faults: 0,
   }
-  const decision = { kind: 'due', turn, until: new Date(at.getTime() + periodMs), attempt: 1 } as const
+  // Its period is over at once: nobody tries a manual image again.
+  const decision = { kind: 'due', turn, until: at, attempt: 1 } as const
   const refusal = refusalNow(server, ports.clock()) ?? (await refusalOfOthers(schedule, server, tick, ports))
   const [startable] = await refuseInconsistent([{ item, decision, server, refusal, forgotten: false, lastGood: undefined }], cloud)
   await start(cloud, startable!, { tick, ports, summary })

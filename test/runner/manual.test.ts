@@ -252,3 +252,11 @@ test('the timers never ask when a manual schedule runs', async () => {
   for (const n of [1, 2, 3]) await fixture.service.tickAt(day(n))
   expect(await stateOf(fixture.world, `manual-${id}`, 'manual')).toEqual({})
 })
+
+test('of an image that failed, no line speaks of another attempt', async () => {
+  const id = add({ metadata: { lab_fail: 'snapshot' } })
+  await runOf(id)
+  await settle()
+  const [line] = fixture.service.lines.filter(({ level }) => level === 'warn')
+  expect(line!.message).toMatch(/Attempt 1 failed, and there is none after it in this period\.$/)
+})
