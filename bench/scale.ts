@@ -80,7 +80,7 @@ async function measure(isSharded: boolean): Promise<Measure> {
   }
   const buildWith = (agent: Agent): Service => wire({
     env: { ...world.env, MAX_DELETES: String(servers), LOG_LEVEL: 'ERROR', ...(isSharded && { SHARD_QUEUE_URL: world.aws.queue.url }) },
-    clock: world.clock, newId: randomUUID, sleep: () => Promise.resolve(), agent, log, metrics: { count: silent },
+    clock: world.clock, newId: randomUUID, sleep: () => Promise.resolve(), agent, log, metrics: { record: silent },
   })
   const count = async <Result>({ agent, service }: ReturnType<typeof build>, invoke: (service: Service) => Promise<Result>): Promise<Result> => {
     const before = agent.openstack + agent.dynamodb

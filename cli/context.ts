@@ -1,7 +1,6 @@
-import { openDirectory, openStage, type TerminalEdges } from '../lib/installation.ts'
+import { openDirectory, openStage, type KeptInstallation, type TerminalEdges } from '../lib/installation.ts'
 import type { Tick } from '../lib/runner/ports.ts'
 import { reserveMs } from '../lib/runner/ports.ts'
-import type { Installation } from '../lib/wiring.ts'
 import { terminalLog } from './log.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -21,7 +20,7 @@ export interface Context {
   readonly env: TerminalEdges['env']
   readonly clock: () => Date
   /** Opens the stage or directory that the user named. Nothing is asked of it, or of a cloud, before the first call. */
-  open(options?: { readonly dryRun?: boolean | undefined }): Installation
+  open(options?: { readonly dryRun?: boolean | undefined }): KeptInstallation
   /** Prints an answer: `json` as one document where a machine reads, and `text()` otherwise. */
   show(json: unknown, text: () => string): void
   /** A firing of a timer at a moment; Ctrl-C keeps it from beginning anything more, and what is begun is finished. */

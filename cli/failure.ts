@@ -32,7 +32,8 @@ export function failureText(error: unknown, verbose: boolean): string {
   return `ERROR (${label}): ${message}${stack}`
 }
 
-function explain(error: unknown): { label: string; message: string } {
+/** An error in words for a person: its code, and a sentence. */
+export function explain(error: unknown): { label: string; message: string } {
   if (error instanceof NovaFailure) return { label: error.kind, message: error.message }
   const ofAws = causes(error).map(aws).find((found) => found !== undefined)
   if (ofAws) return ofAws

@@ -2,8 +2,11 @@ import { Command, CommanderError, Option } from 'commander'
 import { randomUUID } from 'node:crypto'
 import type { TerminalEdges } from '../lib/installation.ts'
 import { registerAptHook } from './commands/apt-hook.ts'
+import { registerCheck } from './commands/check.ts'
+import { registerCloud } from './commands/cloud.ts'
 import { registerCompletion } from './commands/completion.ts'
 import { registerDisable } from './commands/disable.ts'
+import { registerDoctor } from './commands/doctor.ts'
 import { registerEnable } from './commands/enable.ts'
 import { registerExplain } from './commands/explain.ts'
 import { registerHistory } from './commands/history.ts'
@@ -15,6 +18,7 @@ import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
 import { registerSnapshot } from './commands/snapshot.ts'
 import { createContext, type Context, type GlobalOptions } from './context.ts'
+import { enterDemo, type DemoDirectory } from './demo-directory.ts'
 import { ExitCode, exitCodes, failureText } from './failure.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
@@ -22,8 +26,8 @@ import { processTerminal, type Terminal } from './terminal.ts'
 export type Register = (program: Command, context: () => Context) => void
 
 const commands: readonly Register[] = [
-  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerRun,
-  registerSnapshot, registerAptHook, registerCompletion,
+  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerCheck, registerRun,
+  registerSnapshot, registerAptHook, registerCloud, registerDoctor, registerCompletion,
 ]
 
 /**
@@ -34,6 +38,7 @@ const commands: readonly Register[] = [
  */
 export async function main(args: readonly string[], terminal: Terminal, edges: Omit<TerminalEdges, 'log'>): Promise<number> {
   let context: Context | undefined
+  let demo: DemoDirectory | undefined
   let outlives = false
   const program = new Command('scheduled-images')
     .description('Automatic, rotating snapshots of the servers of any OpenStack cloud.')
@@ -57,8 +62,10 @@ those of AWS as the AWS CLI finds them.
 Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted. That of check is Nagios': 0 OK, 1 warning, 2 critical, 3 unknown.`)
     .showHelpAfterError('(--help shows what there is)')
     .exitOverride()
-    .hook('preAction', (_, command) => {
-      context = createContext(command.optsWithGlobals<GlobalOptions>(), terminal, edges, () => {
+    .hook('preAction', async (_, command) => {
+      const options = command.optsWithGlobals<GlobalOptions>()
+      if (options.local !== undefined) demo = await enterDemo(options.local, edges, terminal)
+      context = createContext(options, terminal, demo?.edges ?? edges, () => {
         outlives = true
       })
     })
@@ -83,6 +90,7 @@ Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted. That of check is 
     return exitCodes.failed
   } finally {
     terminal.progress(undefined)
+    await demo?.leave().catch((error: unknown) => terminal.note(failureText(error, false)))
   }
 }
 

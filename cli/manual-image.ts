@@ -3,6 +3,7 @@ import { ScheduledImagesError } from '../lib/model/errors.ts'
 import { runKeyText, type Run } from '../lib/model/run.ts'
 import type { Schedule } from '../lib/model/schedule.ts'
 import type { Server } from '../lib/model/server.ts'
+import { enterCloud } from '../lib/runner/entry.ts'
 import { awaitRun, manualSchedule, snapshotNow } from '../lib/runner/manual.ts'
 import type { Cloud, Tick } from '../lib/runner/ports.ts'
 import type { Installation } from '../lib/wiring.ts'
@@ -19,7 +20,7 @@ export interface Subject {
 /** @param given - Name or UUID; undefined: the machine on which this runs. */
 export async function findSubject(given: string | undefined, context: Context, dryRun?: boolean): Promise<Subject> {
   const installation = context.open({ dryRun })
-  const cloud = await installation.ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs)
+  const cloud = await enterCloud(context.options.cloud, context.tick(context.clock()), installation.ports)
   return { installation, cloud, server: given === undefined ? await findOwn(cloud, context) : await findServer(given, cloud) }
 }
 

@@ -1,8 +1,10 @@
 import { ownServer } from '../lib/installation.ts'
 import { ScheduledImagesError } from '../lib/model/errors.ts'
+import type { RunKey } from '../lib/model/run.ts'
+import type { ParsedSchedule } from '../lib/model/schedule.ts'
 import type { Server } from '../lib/model/server.ts'
-import type { Cloud } from '../lib/runner/ports.ts'
 import { indexServers } from '../lib/planner/selection.ts'
+import type { Cloud, Runs } from '../lib/runner/ports.ts'
 import type { Context } from './context.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -33,6 +35,20 @@ export async function findServer(text: string, cloud: Cloud): Promise<Server> {
 /** The id of the server that a person names. A UUID is taken as it is: no cloud is asked. */
 export async function serverId(text: string, open: () => Promise<Cloud>): Promise<string> {
   return isServerId(text) ? text.toLowerCase() : (await findServer(text, await open())).id
+}
+
+/** What servers that items give by UUID were named when they last ran, by the keys of the schedules. No cloud is asked. */
+export async function lastNames(items: readonly ParsedSchedule[], runs: Pick<Runs, 'get'>): Promise<ReadonlyMap<string, string>> {
+  const last = await runs.get(items.flatMap(lastRunKeys))
+  // The run of a server that is gone knows no name.
+  return new Map([...last.values()].filter(({ server, serverName }) => serverName !== server).map(({ schedule, serverName }) => [schedule, serverName]))
+}
+
+function lastRunKeys(item: ParsedSchedule): RunKey[] {
+  if (!item.valid || !('id' in item.schedule.server)) return []
+  const { key, server: { id }, state: { lastGood, lastRun } } = item.schedule
+  const periods = new Set([lastGood, lastRun].flatMap((last) => (last ? [last.period] : [])))
+  return [...periods].map((period) => ({ server: id, schedule: key, period }))
 }
 
 /**

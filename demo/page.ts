@@ -12,11 +12,24 @@ const bad = (text: string) => styleText('red', text)
 export const introduction = `${strong('Scheduled Images')}: ${days} simulated days of five servers, from ${minute(begin)} UTC.
 The functions are the real ones; OpenStack and DynamoDB are simulated, in this process.`
 
+const lookedAt = ['list', 'images web-1', 'explain daily/db-1', 'history shop-1', 'next', 'check', 'run daily --dry-run']
+/** 02:00 of the day after the last one: what is due then has begun. */
+const nextNight = new Date(begin.getTime() + (days * 24 + 2) * 3_600_000).toISOString().replace(':00.000Z', 'Z')
+
+/** A directory as a shell takes it. */
+function quoted(directory: string): string {
+  return /^[\w./-]+$/.test(directory) ? directory : `'${directory.replaceAll("'", "'\\''")}'`
+}
+
 /** A label and its text. */
 const labelled = [18, 80]
 
-/** The report for people: plain text of at most 100 columns, with colours where stdout is a terminal that wants them. */
-export function page(report: Report): string {
+/**
+ * The report for people: plain text of at most 100 columns, with colours where stdout is a terminal that wants them.
+ *
+ * @param data - The directory in which all of it can be looked at.
+ */
+export function page(report: Report, data: string): string {
   const { meanwhile, servers, invalid, treasured, broken } = report
   return [
     ...section('What happened meanwhile (UTC)', columns(labelled, meanwhile.map(({ at, what }) => [minute(at), what]))),
@@ -28,6 +41,11 @@ export function page(report: Report): string {
     ...section('In short', columns(labelled, summary(report))),
     '',
     ...(broken.length === 0 ? [good('  Every promise was kept.')] : [bad('  Broken promises:'), ...broken.map((sentence) => bad(`  - ${sentence}`))]),
+    '',
+    '  The cloud and the tables are kept as they are now. Look around in them:',
+    ...lookedAt.map((command) => `    npx scheduled-images --local ${quoted(data)} ${command}`),
+    '  and let the next night come:',
+    `    SCHEDULED_IMAGES_DEMO_CLOCK=${nextNight} npx scheduled-images --local ${quoted(data)} run all`,
   ].join('\n')
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Agent } from 'node:http'
 import { Logger } from '@aws-lambda-powertools/logger'
-import { Metrics as EmbeddedMetrics, MetricUnit } from '@aws-lambda-powertools/metrics'
+import { Metrics as EmbeddedMetrics } from '@aws-lambda-powertools/metrics'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge'
 import { SSMClient } from '@aws-sdk/client-ssm'
@@ -14,6 +14,7 @@ import { SchedulesTable } from './aws/schedules-table.ts'
 import type { ShardQueue } from './aws/shard-queue.ts'
 import type { CloudEntries, EnteredClouds } from './clouds.ts'
 import { ScheduledImagesError } from './model/errors.ts'
+import { metricUnits } from './model/metric.ts'
 import type { TimedCadence } from './model/schedule.ts'
 import type { Log, Metrics, Ports, RunHistory, ScheduleItems, Shards, Tick } from './runner/ports.ts'
 import { prune, type PruneSummary } from './runner/prune.ts'
@@ -31,7 +32,7 @@ export interface Service {
   prune(tick: Tick): Promise<PruneSummary>
   /** Carries out a message of the shard queue. */
   shard(message: string, timeLeftMs: Tick['timeLeftMs']): Promise<ShardReport>
-  /** Sends the events of what was done. */
+  /** Sends the events and the metrics of what was done. */
   flush(): Promise<void>
 }
 
@@ -50,7 +51,7 @@ export interface Edges {
   readonly log: Log
   readonly metrics: Metrics
   /** Where the entries of clouds are, in place of Parameter Store. */
-  readonly cloudEntries: (parameters: CloudEntries) => CloudEntries
+  readonly cloudEntries: (parameters: ParameterStore) => CloudEntries
   /** How requests over plain HTTP leave the process. */
   readonly agent: Agent
   /** How many servers of one cloud fit one shard. */
@@ -64,6 +65,7 @@ const environment = z.object({
   CLOUDS_PATH: z.string().regex(/\/$/),
   EVENT_BUS: z.string().min(1),
   SHARD_QUEUE_URL: z.url().optional(),
+  STAGE: z.string().min(1).default('local'),
   DRY_RUN: z.stringbool().default(false),
   MAX_DELETES: z.coerce.number().int().min(0).default(100),
   LOG_LEVEL: z.string().toUpperCase().pipe(z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR'])).default('INFO'),
@@ -97,7 +99,7 @@ export function wire({ env, clock, newId, sleep, agent, shardServers = serversPe
   }
   const settings = parsed.data
   const log = given.log ?? jsonLog(settings.LOG_LEVEL)
-  const metrics = given.metrics ?? embeddedMetrics()
+  const { metrics, publish } = given.metrics ? { metrics: given.metrics, publish: () => {} } : embeddedMetrics(settings.STAGE)
   const requestHandler = { ...requestTimeouts, ...(agent && { httpAgent: agent }) }
   const dynamodb = DynamoDBDocumentClient.from(new DynamoDBClient({ requestHandler }), {
     marshallOptions: { removeUndefinedValues: true },
@@ -145,7 +147,10 @@ export function wire({ env, clock, newId, sleep, agent, shardServers = serversPe
     snapshot: (cadence, tick) => snapshot(cadence, tick, ports),
     prune: (tick) => prune(tick, ports),
     shard: (message, timeLeftMs) => runShard(message, timeLeftMs, ports),
-    flush: () => events.flush(),
+    flush: () => {
+      publish()
+      return events.flush()
+    },
   }
 }
 
@@ -160,13 +165,17 @@ function jsonLog(logLevel: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'): Log {
   }
 }
 
-/** CloudWatch's embedded metric format: a line of JSON for each count, in the function's log. */
-function embeddedMetrics(): Metrics {
-  const metrics = new EmbeddedMetrics({ namespace: 'ScheduledImages', serviceName: 'scheduled-images' })
+/**
+ * CloudWatch's embedded metric format: one line of JSON for an invocation, in the function's log.
+ *
+ * @returns the metrics, and what writes the line.
+ */
+function embeddedMetrics(stage: string): { metrics: Metrics; publish: () => void } {
+  const embedded = new EmbeddedMetrics({ namespace: 'ScheduledImages', serviceName: 'scheduled-images', defaultDimensions: { stage } })
   return {
-    count: (name, value) => {
-      metrics.addMetric(name, MetricUnit.Count, value)
-      metrics.publishStoredMetrics()
+    metrics: { record: (name, value) => void embedded.addMetric(name, metricUnits[name], value) },
+    publish: () => {
+      if (embedded.hasStoredMetrics()) embedded.publishStoredMetrics()
     },
   }
 }

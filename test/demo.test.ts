@@ -1,13 +1,22 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Report } from '../demo/report.ts'
 
 const run = promisify(execFile)
 const demo = (...args: string[]) => run(process.execPath, ['demo/demo.ts', ...args], { maxBuffer: 2 ** 24 })
 
-test('the demo keeps every promise, and says so in JSON', { timeout: 60_000 }, async () => {
-  const { stdout, stderr } = await demo('--json')
+let data: string
+beforeAll(() => {
+  data = mkdtempSync(join(tmpdir(), 'demo-'))
+})
+afterAll(() => rmSync(data, { recursive: true }))
+
+test('the demo keeps every promise, and says so in JSON', { timeout: 120_000 }, async () => {
+  const { stdout, stderr } = await demo('--json', '--data', data)
   const { servers, invalid, treasured, images, volumeSnapshots, broken, ticks, quietTicks } = JSON.parse(stdout) as Report
 
   expect(stderr).toBe('')
@@ -44,6 +53,27 @@ test('the demo keeps every promise, and says so in JSON', { timeout: 60_000 }, a
   expect(images).toEqual({ made: 84, kept: 19, deleted: 65 })
   expect(volumeSnapshots).toEqual({ kept: 10, orphans: 0 })
   expect(quietTicks).toBeGreaterThan(ticks / 2)
+
+  expect(readdirSync(data).toSorted()).toEqual(['scheduled-images.sqlite', 'simulator.v8'])
+  const look = (args: string[], env: Record<string, string> = {}) => run(process.execPath, ['cli/scheduled-images.js', '--local', data, '-o', 'json', ...args], { env: { ...process.env, ...env } })
+  const remark = "The cloud in .* is the demo's, a simulated one. Its clock says"
+  const kept = async () => (JSON.parse((await look(['images', 'web-1'])).stdout) as { name: string }[]).map(({ name }) => name)
+  const [newest] = web!.kept.map(({ name }) => name)
+  expect((await kept())[1]).toBe(newest)
+  expect((await look(['list'])).stderr).toMatch(new RegExp(`^${remark} 2026-04-05 21:00 UTC\\.\n$`))
+  expect(JSON.parse((await look(['explain', 'daily/db-1'])).stdout)).toMatchObject({ schedule: 'daily/db-1', images: db!.kept.map(({ id }) => ({ id })) })
+
+  // The next night, and then the settling: time goes on between two commands until the cloud has come to rest.
+  expect((await look(['run', 'all'], { SCHEDULED_IMAGES_DEMO_CLOCK: '2026-04-06T02:00Z' })).stderr).toMatch(new RegExp(`^${remark} 2026-04-06 02:00 UTC`))
+  expect(JSON.parse((await look(['prune'])).stdout)).toMatchObject({ prune: { good: 3, deleted: 3 } })
+  expect(await kept()).toEqual([expect.stringMatching(/^Daily-web-1-17754408/), expect.stringMatching(/^Weekly/), newest, expect.anything(), expect.stringMatching(/^Weekly/), expect.anything()])
+})
+
+test('a directory with tables of somebody else is refused before anything is simulated', async () => {
+  const real = mkdtempSync(join(tmpdir(), 'demo-'))
+  writeFileSync(join(real, 'scheduled-images.sqlite'), '')
+  await expect(demo('--data', real)).rejects.toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^demo: \S+ holds tables that no demo made/) as string })
+  rmSync(real, { recursive: true })
 })
 
 test('--help tells what there is', async () => {

@@ -1,7 +1,14 @@
-import { readFileSync, readdirSync } from 'node:fs'
-import { posix } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, delimiter, join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { main } from '../cli/main.ts'
+import { faultsOfEvent } from '../demo/aws/event-schemas.ts'
+import { eventDetails } from '../lib/model/event.ts'
+import { metricUnits } from '../lib/model/metric.ts'
 import { cadences, invalidSentence, parseSchedule } from '../lib/model/schedule.ts'
 
 /** The documents say all that the code has, and their links lead somewhere. */
@@ -36,9 +43,17 @@ test('every error code has a row in logs.md, and every row is a code', () => {
   expect(rowsOf('docs/logs.md', 'Codes').toSorted()).toEqual(codes.toSorted())
 })
 
-test('every type of event has a row in logs.md', () => {
-  const [, union] = /export interface ScheduledImageEvent \{\n {2}readonly type:(.*?)\n {2}\/\*\*/s.exec(read('lib/runner/ports.ts'))!
-  expect(rowsOf('docs/logs.md', 'Events')).toEqual(expect.arrayContaining([...union!.matchAll(/'(.+?)'/g)].map(([, type]) => type!)))
+test('every type of event has a row in logs.md, and an example that is as its schema says', () => {
+  const types = Object.keys(eventDetails)
+  expect(rowsOf('docs/logs.md', 'Events')).toEqual(expect.arrayContaining(types))
+  const examples = [...read('docs/logs.md').matchAll(/^`([^`]+)`:\n\n```json\n(.*?)\n```$/gms)].map(([, type, detail]) => ({ type: type!, detail: JSON.parse(detail!) as unknown }))
+  expect(examples.map(({ type }) => type).toSorted()).toEqual(types.toSorted())
+  expect(examples.flatMap(faultsOfEvent)).toEqual([])
+})
+
+test('every metric has a row in metrics.md, with its unit', () => {
+  const rows = [...read('docs/metrics.md').matchAll(/^\| `([^`]+)` \| (Count|Seconds) \|/gm)].map(([, name, unit]) => [name!, unit!])
+  expect(rows.toSorted()).toEqual(Object.entries(metricUnits).toSorted())
 })
 
 /** The anchors of a document's headings, as GitHub makes them. */
@@ -52,7 +67,7 @@ test('every link between the documents leads somewhere', () => {
     for (const [, target] of read(document).matchAll(/\]\((?!https?:)([^)\s]*)\)/g)) {
       const [path, anchor] = target!.split('#')
       const file = path === '' ? document : posix.join(posix.dirname(document), path!)
-      const exists = documents.includes(file) || path!.endsWith('/') || file === 'LICENSE'
+      const exists = existsSync(new URL(file, root))
       if (!exists || (anchor !== undefined && !anchorsOf(file).includes(anchor))) broken.push(`${document}: ${target}`)
     }
   }
@@ -62,6 +77,31 @@ test('every link between the documents leads somewhere', () => {
 test('every page and every record is listed in docs/README.md', () => {
   const listed = new Set([...read('docs/README.md').matchAll(/\]\(([^)]+\.md)\)/g)].map(([, path]) => `docs/${path}`))
   expect(documents.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md' && !listed.has(path))).toEqual([])
+})
+
+const analyze = process.env['PATH']!.split(delimiter).map((folder) => join(folder, 'systemd-analyze')).find((path) => existsSync(path))
+
+test.skipIf(analyze === undefined)('systemd takes the units of local.md', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'units-'))
+  const units = [...read('docs/local.md').matchAll(/^`\/etc\/systemd\/system\/(\S+)`:\n\n```ini\n(.*?)```$/gms)].map(([, name, text]) => ({ path: join(folder, name!), text: text! }))
+  expect(units.map(({ path }) => basename(path))).toEqual(['scheduled-images.service', 'scheduled-images.timer'])
+  for (const { path, text } of units) writeFileSync(path, text.replaceAll('/opt/scheduled-images/', fileURLToPath(root)))
+  const { stdout, stderr, status } = spawnSync(analyze!, ['verify', ...units.map(({ path }) => path)], { encoding: 'utf8' })
+  expect({ stdout, stderr, status }).toEqual({ stdout: '', stderr: '', status: 0 })
+  rmSync(folder, { recursive: true })
+})
+
+test('every parameter of serverless.yml has a row in deploy.md with its default, and every row is a parameter', () => {
+  const { params } = parse(read('serverless.yml'), { logLevel: 'error', merge: true }) as { params: { default: Record<string, unknown> } }
+  const [, section] = read('docs/deploy.md').split('\n## Parameters\n')
+  const rows = [...section!.split('\n## ')[0]!.matchAll(/^\| `(\w+)` \| `?([^|`]+?)`? \|/gm)].map(([, name, value]) => [name, value])
+  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(Object.entries(params.default).map(([name, value]) => [name, value === '' ? 'none' : String(value)])))
+})
+
+test('every alarm has a row in deploy.md, and every row is an alarm', () => {
+  const { Resources } = parse(read('iac/alarms.yml'), { logLevel: 'error' }) as { Resources: Record<string, { Properties: { AlarmName: string } }> }
+  const names = Object.values(Resources).map(({ Properties }) => Properties.AlarmName.replace('scheduled-images-${sls:stage}-', ''))
+  expect(rowsOf('docs/deploy.md', 'Alarms').toSorted()).toEqual(names.toSorted())
 })
 
 test('every command has a row in cli.md, and every row is a command', async () => {

@@ -44,6 +44,8 @@ test.each<[path: string, content: string, message: string]>([
   ['functions/x.ts', "import { startWorld } from '../demo/world.ts'\nexport { startWorld }\n", 'Functions call lib/wiring.ts'],
   ['lib/sqlite/x.ts', "import { SchedulesTable } from '../aws/schedules-table.ts'\nexport { SchedulesTable }\n", 'lib/sqlite imports lib/model only'],
   ['cli/commands/x.ts', "import { connect } from '../../lib/openstack/cloud.ts'\nexport { connect }\n", 'Commands open an installation'],
+  ['cli/commands/x.ts', "import { startWorld } from '../../demo/world.ts'\nexport { startWorld }\n", 'Only cli/demo-directory.ts knows the demo'],
+  ['cli/demo-directory.ts', "import { connect } from '../lib/openstack/cloud.ts'\nexport { connect }\n", 'Commands open an installation'],
   ['cli/commands/x.ts', "import { DynamoDBClient } from '@aws-sdk/client-dynamodb'\nexport { DynamoDBClient }\n", 'Commands open an installation'],
 ])('a violation in %s is caught: %s', (path, content, message) => {
   expect(lint(path, content)).toContain(message)
@@ -51,6 +53,10 @@ test.each<[path: string, content: string, message: string]>([
 
 test('what the layers allow is let through', () => {
   expect(lint('lib/planner/x.ts', "import { Cron } from 'croner'\nimport type { Run } from '../model/run.ts'\nimport { goodness } from './goodness.ts'\n\nexport const kept: [Run?] = []\nexport { Cron, goodness }\n")).toContain('0 errors')
+})
+
+test('cli/demo-directory.ts knows the demo', () => {
+  expect(lint('cli/demo-directory.ts', "import { startWorld } from '../demo/world.ts'\nexport { startWorld }\n")).toContain('0 errors')
 })
 
 test('the gate may know the types of what it checks', () => {

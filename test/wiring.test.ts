@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest'
-import { wire } from '../lib/wiring.ts'
+import { randomUUID } from 'node:crypto'
+import { expect, test, vi } from 'vitest'
+import { wire, type Service } from '../lib/wiring.ts'
 import { useWorld } from './support/fixture.ts'
 import { day, enable, scheduled } from './support/scene.ts'
 
@@ -28,6 +29,46 @@ test('a warm function keeps its token from one tick to the next', async () => {
   await service.snapshotAt('daily', day(1))
   await service.pruneAt(day(1, '01:00:30'))
   expect(world.openstack.requests.filter(({ service: name }) => name === 'identity')).toHaveLength(1)
+})
+
+/** The lines of an invocation that CloudWatch takes for metrics. */
+async function metricLines(env: Record<string, string>, work: (service: Service) => Promise<unknown>): Promise<Record<string, unknown>[]> {
+  const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+  try {
+    const { log } = fixture.service
+    const service = wire({ env: { ...fixture.world.env, ...env }, clock: fixture.world.clock, newId: randomUUID, log })
+    await work(service)
+    await service.flush()
+    return written.mock.calls.map(([text]) => JSON.parse(String(text)) as Record<string, unknown>)
+  } finally {
+    written.mockRestore()
+  }
+}
+
+test('an invocation writes its metrics in one line, with the stage, and one that has none writes nothing', async () => {
+  const { world, service } = fixture
+  for (const name of ['web-1', 'web-2', 'web-3']) await scheduled(world, name)
+  await enable(service)
+  const now = new Date(day(1))
+  world.setClock(now)
+  const tick = { now, timeLeftMs: () => 300_000 }
+  const lines = await metricLines({ STAGE: 'prod' }, (real) => real.snapshot('daily', tick))
+  expect(lines).toEqual([{
+    _aws: {
+      Timestamp: expect.any(Number),
+      CloudWatchMetrics: [{
+        Namespace: 'ScheduledImages',
+        Dimensions: [['service', 'stage']],
+        Metrics: [{ Name: 'ImagesStarted', Unit: 'Count' }],
+      }],
+    },
+    service: 'scheduled-images', stage: 'prod', ImagesStarted: [1, 1, 1],
+  }])
+  world.setClock(day(1, '01:15:00'))
+  const [pruned] = await metricLines({}, (real) => real.prune({ ...tick, now: new Date(day(1, '01:15:00')) }))
+  expect(pruned).toMatchObject({ stage: 'local', ImagesInFlight: 3, SchedulesOverdue: 0, SchedulesInvalid: 0, ImagesGood: [1, 1, 1], ImageDuration: [expect.any(Number), expect.any(Number), expect.any(Number)] })
+  expect(pruned).toHaveProperty('_aws.CloudWatchMetrics.0.Metrics', expect.arrayContaining([{ Name: 'ImageDuration', Unit: 'Seconds' }]))
+  expect(await metricLines({}, () => Promise.resolve())).toEqual([])
 })
 
 test('a missing or malformed environment variable is named', () => {

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { invalidSentence, type ParsedSchedule, type Schedule } from '../../lib/model/schedule.ts'
-import type { RunKey } from '../../lib/model/run.ts'
 import { indexServers, matchServers, selectServer } from '../../lib/planner/selection.ts'
 import { allSchedules } from '../../lib/runner/inventory.ts'
 import type { Context } from '../context.ts'
 import { keepText, serverText, whenText } from '../schedule-text.ts'
+import { lastNames } from '../server.ts'
 import { table, timeText } from '../table.ts'
 
 export function registerList(program: Command, context: () => Context): void {
@@ -19,19 +19,11 @@ export function registerList(program: Command, context: () => Context): void {
 async function listSchedules(context: Context): Promise<void> {
   const { ports } = context.open()
   const parsed = await allSchedules(ports.schedules)
-  const runs = await ports.runs.get(parsed.flatMap((item) => lastRunKey(item) ?? []))
-  const names = new Map([...runs.values()].map(({ schedule, serverName }) => [schedule, serverName]))
+  const names = await lastNames(parsed, ports.runs)
   context.show(
     parsed.map((item) => json(item, names)),
     () => (parsed.length === 0 ? 'There are no schedules. scheduled-images enable SERVER RETENTION makes one.' : text(parsed, names)),
   )
-}
-
-/** The run that tells the name of a server which its item gives by UUID. */
-function lastRunKey(item: ParsedSchedule): RunKey | undefined {
-  if (!item.valid || !('id' in item.schedule.server) || item.schedule.state.lastRun === undefined) return undefined
-  const { key, server, state } = item.schedule
-  return { server: server.id, schedule: key, period: state.lastRun!.period }
 }
 
 function text(parsed: readonly ParsedSchedule[], names: ReadonlyMap<string, string>): string {

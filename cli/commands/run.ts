@@ -21,7 +21,22 @@ export function registerRun(program: Command, context: () => Context): void {
     .summary('settle the images that are being made, and delete those beyond retention')
     .description('Finds out what became of the images that are being made, and deletes good ones beyond retention, as the function prune does at each tick.')
     .option('--dry-run', 'plan and log, and delete nothing')
-    .action((options: { dryRun?: true }) => work([], true, options, context()))
+    .option('--new-project', 'first: the credentials of --cloud are of another project than before, and that is meant')
+    .action((options: { dryRun?: true; newProject?: true }) => pruneNow(options, context()))
+}
+
+async function pruneNow(options: { dryRun?: true; newProject?: true }, context: Context): Promise<void> {
+  if (options.newProject) await takeProject(context)
+  return work([], true, options, context)
+}
+
+/** What is in flight in the former project is found to be gone from now on. */
+async function takeProject({ open, options: { cloud: name }, tick, clock, terminal }: Context): Promise<void> {
+  const { ports } = open()
+  const { project } = await ports.clouds.open(name, tick(clock()).timeLeftMs)
+  const { at = clock() } = (await ports.runs.lastPrune(name)) ?? {}
+  await ports.runs.recordPrune(name, { at, project })
+  terminal.note(`Cloud "${name}" is project ${project} from now on.`)
 }
 
 async function run(given: string, options: { dryRun?: true }, context: Context): Promise<void> {

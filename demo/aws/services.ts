@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import dynalite from 'dynalite'
 import { LocalQueue } from './queue.ts'
+import { faultsOfEvent } from './event-schemas.ts'
 
 /** An event as EventBridge was given it. */
 export interface SentEvent {
@@ -24,11 +25,12 @@ export interface LocalAws {
   eventsFail: boolean
   /** The shard queue. Functions use it when its URL is their `SHARD_QUEUE_URL`. */
   readonly queue: LocalQueue
+  /** Rejects when an event was not as its schema in `docs/events/` says. */
   close(): Promise<void>
 }
 
 /**
- * Starts dynalite for DynamoDB, and the calls of Systems Manager, EventBridge and SQS that the functions make.
+ * Starts dynalite for DynamoDB, and the calls of Systems Manager, EventBridge and SQS that the functions and the command line make.
  * They speak the SDK's JSON protocol, so the functions run unchanged against them by `AWS_ENDPOINT_URL_*`.
  *
  * @param clock - By which messages become visible again.
@@ -46,6 +48,22 @@ export async function startAws(clock: () => Date = () => new Date()): Promise<Lo
       const value = parameters.get(name)
       if (value === undefined) answer(response, 400, { __type: 'ParameterNotFound' })
       else answer(response, 200, { Parameter: { Name: name, Type: 'SecureString', Value: value } })
+    } else if (operation === 'PutParameter') {
+      const { Name, Value, Overwrite } = input as { Name: string; Value: string; Overwrite?: boolean }
+      if (parameters.has(Name) && !Overwrite) answer(response, 400, { __type: 'ParameterAlreadyExists' })
+      else {
+        parameters.set(Name, Value)
+        answer(response, 200, { Version: 1, Tier: 'Standard' })
+      }
+    } else if (operation === 'DeleteParameter') {
+      const deleted = parameters.delete(String(input['Name']))
+      answer(response, deleted ? 200 : 400, deleted ? {} : { __type: 'ParameterNotFound' })
+    } else if (operation === 'GetParametersByPath') {
+      // A page of two, so that whoever lists has to go on.
+      const names = [...parameters.keys()].filter((name) => name.startsWith(String(input['Path']))).toSorted()
+      const start = Number(input['NextToken'] ?? 0)
+      const Parameters = names.slice(start, start + 2).map((Name) => ({ Name, Type: 'SecureString', Value: 'encrypted', LastModifiedDate: 1_793_491_200 }))
+      answer(response, 200, { Parameters, ...(start + 2 < names.length && { NextToken: String(start + 2) }) })
     } else if (operation === 'PutEvents' && !aws.eventsFail) {
       const entries = input['Entries'] as { DetailType: string; Source: string; EventBusName: string; Detail: string }[]
       for (const { DetailType, Source, EventBusName, Detail } of entries) {
@@ -76,6 +94,8 @@ export async function startAws(clock: () => Date = () => new Date()): Promise<Lo
     queue: new LocalQueue(`${rest}/000000000000/shards`, clock),
     close: async () => {
       await Promise.all([stop(dynamodb), stop(others)])
+      const faults = events.flatMap((event) => faultsOfEvent(event).map((fault) => `${fault} of ${JSON.stringify(event.detail)}`))
+      if (faults.length > 0) throw new Error(`Events are not as their schemas say: ${faults.join('\n')}`)
     },
   }
   return aws

@@ -37,4 +37,14 @@ export class Agenda {
     }
     this.#now = until
   }
+
+  /** Plays all that is planned, each thing at its own moment, however far that is. @returns the moment of the last one. */
+  finish(): number {
+    this.catchUp()
+    for (let next = this.#due.pop(); next !== undefined; next = this.#due.pop()) {
+      this.#now = next.at
+      next.act()
+    }
+    return this.#now
+  }
 }

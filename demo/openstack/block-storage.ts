@@ -1,6 +1,6 @@
 import type { Answer, Service, WireRequest } from './answer.ts'
 import { Refusal, empty, json, novaFault, page, unauthorized } from './answer.ts'
-import type { Cloud, SnapshotRecord, TokenRecord, VolumeRecord } from './cloud.ts'
+import type { Cloud, ProjectRecord, SnapshotRecord, TokenRecord, VolumeRecord } from './cloud.ts'
 import { zoneless } from './cloud.ts'
 import { checkObject, parseBody } from './request-schema.ts'
 import { deleteSnapshot, deleteVolume, hasSnapshotRoom, startVolumeSnapshot } from './volume.ts'
@@ -21,11 +21,12 @@ export function blockStorage(cloud: Cloud): Service {
       if (path === '/v3' || path === '/v3/') return versions(cloud, 200)
       const minor = microversion(request)
       const [, project, kind, id, extra] = /^\/v3\/([^/]+)\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?$/.exec(path) ?? []
-      if (project === undefined || (kind !== 'snapshots' && kind !== 'volumes')) {
+      if (project === undefined || (kind !== 'snapshots' && kind !== 'volumes' && kind !== 'limits')) {
         return page(404, 'The resource could not be found.')
       }
       if (project !== caller.project?.id) throw new Refusal(400, 'Malformed request url')
       const headers = { 'openstack-api-version': `volume 3.${minor}`, vary: 'OpenStack-API-Version' }
+      if (kind === 'limits') return limits(cloud, caller.project, headers)
       if (id === undefined || id === 'detail') {
         if (method === 'POST' && kind === 'snapshots') return create(cloud, caller, request, minor, headers)
         if (method !== 'GET') return page(404, 'The resource could not be found.')
@@ -87,6 +88,25 @@ function versions(cloud: Cloud, status: number): Answer {
       },
     ],
   })
+}
+
+/** Snapshots count in gigabytes as volumes do. */
+function limits(cloud: Cloud, { id, snapshotQuota }: ProjectRecord, headers: Record<string, string>): Answer {
+  const volumes = [...cloud.volumes.values()].filter(({ projectId }) => projectId === id)
+  const snapshots = [...cloud.snapshots.values()].filter(({ projectId }) => projectId === id)
+  const absolute = {
+    maxTotalVolumes: 1000,
+    maxTotalSnapshots: snapshotQuota === Infinity ? -1 : snapshotQuota,
+    maxTotalVolumeGigabytes: 1000,
+    maxTotalBackups: 10,
+    maxTotalBackupGigabytes: 1000,
+    totalVolumesUsed: volumes.length,
+    totalGigabytesUsed: [...volumes, ...snapshots].reduce((sum, { size }) => sum + size, 0),
+    totalSnapshotsUsed: snapshots.length,
+    totalBackupsUsed: 0,
+    totalBackupGigabytesUsed: 0,
+  }
+  return json(200, { limits: { rate: [], absolute } }, headers)
 }
 
 /** `POST /snapshots`: a person's own. */

@@ -193,6 +193,15 @@ export interface CloudSettings {
   readonly maxMicroversion: number
 }
 
+/** A cloud that was at rest: what {@link Cloud} knows but for tokens, which everybody gets anew. */
+export interface SavedCloud {
+  /** When it was, in milliseconds. */
+  readonly at: number
+  readonly settings: CloudSettings
+  /** The maps of {@link Cloud}, by their names. */
+  readonly maps: Readonly<Record<string, ReadonlyMap<string, unknown>>>
+}
+
 /** Everything the cloud knows. Deleted things are gone from the maps, which keep the order of creation. */
 export class Cloud {
   readonly agenda: Agenda
@@ -220,6 +229,21 @@ export class Cloud {
     this.ids = ids
     this.noise = noise
     this.settings = settings
+  }
+
+  /** Lets everything happen that is planned, and gives what there is then. */
+  save(): SavedCloud {
+    const at = this.agenda.finish()
+    return { at, settings: this.settings, maps: Object.fromEntries(this.#maps()) }
+  }
+
+  /** Puts back what {@link save} gave. */
+  restore({ maps }: SavedCloud): void {
+    for (const [name, map] of this.#maps()) for (const [id, record] of maps[name] ?? []) map.set(id, record)
+  }
+
+  #maps(): [name: string, map: Map<string, unknown>][] {
+    return Object.entries(this).filter(([name, value]) => value instanceof Map && name !== 'tokens')
   }
 
   get authUrl(): string {

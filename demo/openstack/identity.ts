@@ -171,7 +171,8 @@ function view(cloud: Cloud, token: TokenRecord): object {
   const { user, project, role } = token
   const credential = cloud.credentials.get(token.credentialId ?? '')
   const expires = new Date(token.expiresAt).toISOString().slice(0, 19)
-  const roles = role === 'reader' ? ['reader'] : role === 'admin' ? ['admin', 'member', 'reader'] : ['member', 'reader']
+  // A credential has the roles that it was given, and not those that they imply.
+  const roles = role === 'reader' ? ['reader'] : credential ? ['member'] : role === 'admin' ? ['admin', 'member', 'reader'] : ['member', 'reader']
   return {
     methods: [token.method],
     user: { domain: DOMAIN, id: user.id, name: user.name, password_expires_at: null },
@@ -185,6 +186,7 @@ function view(cloud: Cloud, token: TokenRecord): object {
       roles: roles.map((name) => ({ id: name.padEnd(32, '0'), name })),
       catalog: catalog(cloud, project),
     }),
+    ...(credential && { application_credential: { id: credential.id, name: credential.name, restricted: true } }),
   }
 }
 

@@ -124,6 +124,7 @@ function single(cloud: Cloud, caller: TokenRecord, request: WireRequest, id: str
     if (!PATCH_TYPES.includes(type)) throw unsupported(type, { 'accept-patch': PATCH_TYPES.join(', ') })
     const found = visibleImage(cloud, caller, id)
     if (!isOwner(found, caller)) throw new Refusal(403, 'You do not own this image')
+    if (!cloud.mayWrite(caller)) throw new Refusal(403, 'You are not authorized to complete modify_image action.')
     patchImage(found, caller, request.body)
     found.updatedAt = cloud.second()
     return json(200, imageView(found))

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { blockStorage } from './block-storage.ts'
-import type { CloudSettings, ImageStatus, ProjectRecord, Role, TokenRecord, Visibility } from './cloud.ts'
+import type { CloudSettings, ImageStatus, ProjectRecord, Role, SavedCloud, TokenRecord, Visibility } from './cloud.ts'
 import { Cloud } from './cloud.ts'
 import { compute } from './compute.ts'
 import type { FaultRule, RecordedRequest } from './fault.ts'
@@ -20,6 +20,7 @@ import { powerOf, vmStateOf } from './server-view.ts'
 import type { RequestLog } from './wire.ts'
 import { listener } from './wire.ts'
 
+export type { SavedCloud } from './cloud.ts'
 export type { FaultAnswer, FaultEffect, FaultRule, RecordedRequest, ServiceName } from './fault.ts'
 export type { Daemon } from './outage.ts'
 export type { ImageSeen, ServerSeen, SnapshotSeen, VolumeSeen } from './inspection.ts'
@@ -45,6 +46,8 @@ export interface OpenStackSimulatorOptions {
   readonly maxMicroversion?: string
   /** Whether role `reader` may only read, as by default from OpenStack 2023.1 on; default false, as in Zed. */
   readonly readersOnlyRead?: boolean
+  /** A cloud that {@link OpenStackSimulator.save} gave. It goes on where it was, with the settings that it had. */
+  readonly saved?: SavedCloud
   /** Serve https with this certificate. */
   readonly tls?: { readonly key: string; readonly cert: string }
   /** Told of each request before anything is done about it. */
@@ -155,14 +158,16 @@ export interface OpenStackSimulator {
   secrets(): string[]
   /** Stops a daemon; call the result to start it again. */
   stop(daemon: Daemon): () => void
+  /** Lets everything happen that is planned, and gives all that there is then; what is down or goes wrong is not in it. */
+  save(): SavedCloud
   close(): Promise<void>
 }
 
 /** Starts a cloud with nothing in it but two flavors (`lab.tiny`, `lab.nodisk`) and the base image. */
 export async function startOpenStack(options: OpenStackSimulatorOptions = {}): Promise<OpenStackSimulator> {
-  const { clock = () => new Date(), seed, tls, onRequest } = options
+  const { clock = () => new Date(), seed, saved, tls, onRequest } = options
   const noise = identifiers(seed === undefined ? undefined : seed + 1)
-  const cloud = new Cloud(clock, identifiers(seed), noise, settings(options))
+  const cloud = new Cloud(clock, identifiers(seed), noise, saved?.settings ?? settings(options))
   const faults = new Faults()
   const requests: RequestLog = []
   const services = {
@@ -180,17 +185,26 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
   const { port } = server.address() as AddressInfo
   cloud.url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`
 
-  cloud.flavors.set('lab.nodisk', { id: 'lab.nodisk', ram: 64, vcpus: 1, disk: 0 })
-  cloud.flavors.set('lab.tiny', { id: 'lab.tiny', ram: 64, vcpus: 1, disk: 1 })
-  const operator = addProject('admin')
-  const baseImageId = addImage(operator, {
-    name: 'cirros-lab',
-    visibility: 'public',
-    tags: ['golden'],
-    properties: { os_distro: 'cirros', hw_disk_bus: 'virtio', lab_vendor: 'Base Image Inc' },
-    size: 65_536,
-    minDisk: 1,
-  }).id
+  const baseImageId = saved === undefined ? furnish() : restore(saved)
+
+  function furnish(): string {
+    cloud.flavors.set('lab.nodisk', { id: 'lab.nodisk', ram: 64, vcpus: 1, disk: 0 })
+    cloud.flavors.set('lab.tiny', { id: 'lab.tiny', ram: 64, vcpus: 1, disk: 1 })
+    const operator = addProject('admin')
+    return addImage(operator, {
+      name: 'cirros-lab',
+      visibility: 'public',
+      tags: ['golden'],
+      properties: { os_distro: 'cirros', hw_disk_bus: 'virtio', lab_vendor: 'Base Image Inc' },
+      size: 65_536,
+      minDisk: 1,
+    }).id
+  }
+
+  function restore(all: SavedCloud): string {
+    cloud.restore(all)
+    return [...cloud.images.values()].find(({ name }) => name === 'cirros-lab')?.id ?? ''
+  }
 
   function addProject(name: string, quotas: { imageQuota?: number; snapshotQuota?: number } = {}): Project {
     const { imageQuota = Infinity, snapshotQuota = Infinity } = quotas
@@ -342,6 +356,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
       const start = looked(() => cloud.outages.stop(daemon))
       return () => looked(start)
     },
+    save: () => cloud.save(),
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()

@@ -3,7 +3,7 @@ import {
   BatchGetCommand, DeleteCommand, GetCommand, paginateQuery, paginateScan, PutCommand, type DynamoDBDocumentClient,
 } from '@aws-sdk/lib-dynamodb'
 import {
-  deletionKey, prunedAt, pruneKey, recordKind, RecordReader, restartKey, runRecord, runRecordKey, serversOf, sweepKey, unfinishedRecord, type OnUnreadable, type RecordKey,
+  deletionKey, lastPruneOf, pruneKey, pruneRecord, recordKind, RecordReader, restartKey, runRecord, runRecordKey, serversOf, sweepKey, unfinishedRecord, type LastPrune, type OnUnreadable, type RecordKey,
 } from '../model/record.ts'
 import { runKeyText, type Deletion, type Restart, type Run, type RunKey, type Sweep } from '../model/run.ts'
 
@@ -156,13 +156,13 @@ export class RunsTable {
     await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: key }))
   }
 
-  async lastPrune(cloud: string): Promise<Date | undefined> {
+  async lastPrune(cloud: string): Promise<LastPrune | undefined> {
     const { Item } = await this.#client.send(new GetCommand({ TableName: this.#table, Key: pruneKey(cloud) }))
-    return prunedAt(Item)
+    return lastPruneOf(Item)
   }
 
-  async recordPrune(cloud: string, at: Date): Promise<void> {
-    await this.#client.send(new PutCommand({ TableName: this.#table, Item: { ...pruneKey(cloud), prunedAt: at.toISOString() } }))
+  async recordPrune(cloud: string, last: LastPrune): Promise<void> {
+    await this.#client.send(new PutCommand({ TableName: this.#table, Item: pruneRecord(cloud, last) }))
   }
 
   /** The runs of one server that are remembered, of all schedules. */

@@ -17,12 +17,15 @@ export type ErrorCode =
   | 'EVENT_INVALID'
   | 'SHARD_INVALID'
   | 'CONFIRMATION_NEEDED'
+  // the tables of one machine
+  | 'TABLES_UNAVAILABLE'
   // reaching and entering a cloud
   | 'CLOUD_UNREACHABLE'
   | 'CLOUD_AUTH_FAILED'
   | 'CLOUD_UNSCOPED'
   | 'CLOUD_REGION_UNKNOWN'
   | 'CLOUD_SERVICE_MISSING'
+  | 'CLOUD_CHANGED'
   // what a cloud answered
   | 'BAD_REQUEST'
   | 'FORBIDDEN'

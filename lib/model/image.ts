@@ -34,6 +34,8 @@ export interface Image {
   readonly owner: string
   /** Whole seconds: several images of one server can share one. */
   readonly createdAt: Date
+  /** When its data had come, or when it was last changed since; whole seconds. */
+  readonly updatedAt?: Date | undefined
   readonly protected: boolean
   /** `private` `shared` `public` `community`; only a `shared` one takes members. */
   readonly visibility: string
@@ -74,6 +76,15 @@ export interface Volume {
   readonly bootable: boolean
   /** What Cinder kept of that image: its properties, and `image_id`, `image_name`, `size` and the like. Empty without one. */
   readonly imageMetadata: Readonly<Record<string, string>>
+}
+
+/**
+ * How long the data of an image took to come, in seconds; to be asked before an `active` image is changed. Undefined of a
+ * volume-backed server's: it has no data, and its volume snapshots are Cinder's matter.
+ */
+export function makingSeconds(image: Image): number | undefined {
+  if (image.updatedAt === undefined || image.properties[marks.seal] === image.id || volumeSnapshots(image).kind !== 'none') return undefined
+  return (image.updatedAt.getTime() - image.createdAt.getTime()) / 1000
 }
 
 const uuid = z.guid()

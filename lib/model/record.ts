@@ -9,7 +9,7 @@ import { deletionSchema, restartSchema, runSchema, sweepSchema, type Deletion, t
  * | UUID | `deletion#<image>` | a deletion that is not finished |
  * | UUID | `sweep#<run id>` | a failed attempt, to be cleaned up after |
  * | UUID | `restart#<run id>` | a server that was stopped for its image, and is to be started again |
- * | `cloud#<name>` | `prune` | when that cloud was last pruned |
+ * | `cloud#<name>` | `prune` | when that cloud was last pruned, and in which project |
  */
 export interface RecordKey {
   readonly server: string
@@ -105,8 +105,19 @@ export function serversOf(items: readonly Record<string, unknown>[]): { making: 
   return { making: of('run'), stopped: of('restart') }
 }
 
-/** When a cloud was last pruned, by its record. */
-export function prunedAt(record: Readonly<Record<string, unknown>> | undefined): Date | undefined {
+/** When a cloud was last pruned. */
+export interface LastPrune {
+  readonly at: Date
+  /** The id of the project that it was entered with; undefined until it was. */
+  readonly project: string | undefined
+}
+
+export function pruneRecord(cloud: string, { at, project }: LastPrune): Record<string, unknown> {
+  return { ...pruneKey(cloud), prunedAt: at.toISOString(), ...(project !== undefined && { project }) }
+}
+
+export function lastPruneOf(record: Readonly<Record<string, unknown>> | undefined): LastPrune | undefined {
   const at = Date.parse(String(record?.['prunedAt']))
-  return Number.isNaN(at) ? undefined : new Date(at)
+  const project = record?.['project']
+  return Number.isNaN(at) ? undefined : { at: new Date(at), project: typeof project === 'string' ? project : undefined }
 }

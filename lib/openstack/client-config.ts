@@ -37,16 +37,17 @@ export function listClouds(edges: ClientEdges): ClientCloudName[] {
  * - The first `clouds.yaml` counts: that of `OS_CLIENT_CONFIG_FILE`, then in the working directory, `~/.config/openstack` and
  *   `/etc/openstack`. The first `secure.yaml` (`OS_CLIENT_SECURE_FILE`) is merged into it, and a `profile` of `clouds-public.yaml` is what the entry is
  *   based on.
- * - Without a name it is that of `OS_CLOUD`; without that the `OS_*` variables alone, if there are any credentials in them; else the only entry.
+ * - Without a name it is that of `OS_CLOUD`; without that the `OS_*` variables alone, if there are any credentials in them; else the entry that is called
+ *   `default`, which is our own rule, or the only one.
  * - With an entry, variables still win, but for its project and its domains; `OS_REGION_NAME` chooses one of its regions.
  *
- * @param name - An entry, or `envvars`. `default` means none when no entry is called so.
+ * @param name - An entry, or `envvars`. `default` is the same as none.
  * @throws ScheduledImagesError `CREDENTIALS_MISSING`, which says where was looked and what is missing, `CREDENTIALS_INVALID`, or
  *   `CLOUD_REGION_UNKNOWN`. None shows a value.
  */
 export function findCloud(edges: ClientEdges, name?: string): ClientCloud {
   const files = readFiles(edges)
-  const asked = name === 'default' && !Object.hasOwn(files.clouds, name) ? undefined : name
+  const asked = name === 'default' ? undefined : name
   const chosen = asked ?? chosenName(edges, files)
   if (chosen === variablesName(edges) && !Object.hasOwn(files.clouds, chosen)) return fromVariables(edges, asked === undefined)
   if (!Object.hasOwn(files.clouds, chosen)) throw unknownCloud(chosen, files, edges)
@@ -101,6 +102,7 @@ function chosenName(edges: ClientEdges, { clouds, path, lookedAt }: Files): stri
     const where = path === undefined ? `There is no clouds.yaml in ${folders(lookedAt)}` : `${path} has no clouds`
     throw new ScheduledImagesError('CREDENTIALS_MISSING', `${where}, and OS_CLOUD, OS_AUTH_URL and the other OS_ variables are not set. Make a clouds.yaml, or set OS_CLIENT_CONFIG_FILE to one.`)
   }
+  if (Object.hasOwn(clouds, 'default')) return 'default'
   if (names.length > 1) throw new ScheduledImagesError('CREDENTIALS_MISSING', `${path} has several clouds and none is chosen; set OS_CLOUD to one of ${names.join(', ')}.`)
   return only
 }

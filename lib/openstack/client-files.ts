@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseDocument } from 'yaml'
+import { parseDocument, type Tags } from 'yaml'
 import { ScheduledImagesError } from '../model/errors.ts'
 
 /** What credentials are found by: arguments, so that a test needs no files. */
@@ -62,7 +62,7 @@ export function isMapping(value: unknown): value is Mapping {
 
 function parseFile(path: string, text: string): Mapping {
   // Python reads YAML 1.1, with its merge keys and its yes and no. A number keeps its digits: it may be a password.
-  const document = parseDocument(text, { version: '1.1', intAsBigInt: true, logLevel: 'silent' })
+  const document = parseDocument(text, { version: '1.1', intAsBigInt: true, logLevel: 'silent', customTags: (tags) => tags.map(asPython) })
   const [error] = document.errors
   if (error) {
     // The parser's own message quotes the text, and so may quote a secret.
@@ -73,4 +73,11 @@ function parseFile(path: string, text: string): Mapping {
   if (content === null || content === undefined) return {}
   if (!isMapping(content)) throw new ScheduledImagesError('CREDENTIALS_INVALID', `${path} must be a mapping, with the clouds by their names below "clouds".`)
   return content
+}
+
+/** To Python `n` is no boolean and `12e3`, which may be an id, is no number. */
+function asPython(tag: Tags[number]): Tags[number] {
+  if (typeof tag === 'string' || !('test' in tag) || !tag.test) return tag
+  const condition = { 'tag:yaml.org,2002:bool': '(?!.$)', 'tag:yaml.org,2002:float': String.raw`(?=.*\.)` }[tag.tag]
+  return condition === undefined ? tag : { ...tag, test: new RegExp(`^${condition}(?:${tag.test.source})`) }
 }

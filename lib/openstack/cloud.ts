@@ -2,6 +2,7 @@ import { BlockStorage } from './block-storage.ts'
 import { Compute } from './compute.ts'
 import type { CloudConfig } from './config.ts'
 import { ImageService } from './image.ts'
+import { Identity } from './login.ts'
 import { Session, type TokenCache } from './session.ts'
 import { Transport, type TransportOptions } from './transport.ts'
 
@@ -16,6 +17,7 @@ export interface OpenStack {
   readonly project: string
   readonly maxInFlight: number
   readonly maxInFlightPerHost: number
+  readonly identity: Identity
   readonly compute: Compute
   readonly image: ImageService
   readonly blockStorage: BlockStorage
@@ -34,6 +36,7 @@ export async function connect(config: CloudConfig, { tokens, clock, ...options }
     project: await session.project(),
     maxInFlight: config.maxInFlight,
     maxInFlightPerHost: config.maxInFlightPerHost,
+    identity: new Identity(session),
     compute: new Compute(session),
     image: new ImageService(session),
     blockStorage: new BlockStorage(session),

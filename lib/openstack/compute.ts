@@ -1,8 +1,10 @@
 import * as z from 'zod'
 import { ScheduledImagesError, type ErrorCode } from '../model/errors.ts'
+import type { Permission } from '../model/examination.ts'
 import type { Server } from '../model/server.ts'
 import { json, parseAnswer } from './answer.ts'
 import { linksSchema, nextOf, readPages } from './pages.ts'
+import { nothing, permission } from './permission.ts'
 import type { Session } from './session.ts'
 import { OpenStackError, type Answer } from './transport.ts'
 
@@ -126,6 +128,27 @@ export class Compute {
     } catch (error) {
       throw error instanceof OpenStackError ? powerRefusal(id, done, error) : error
     }
+  }
+
+  /** The newest microversion of the cloud, if it is older than those that are used here; undefined otherwise. */
+  async missingMicroversion(): Promise<string | undefined> {
+    const what = 'Asking Nova for its microversion'
+    const answer = await this.#session.send('compute', '/servers/detail?limit=1', { method: 'GET', expect: [406], what, headers: speaking(createImageMicroversion) })
+    return answer.status === 406 ? (/maximum is (\d+\.\d+)/.exec(answer.text)?.[1] ?? '2.1') : undefined
+  }
+
+  /** Whether `createImage` is allowed, as {@link permission} can tell. Nothing is made. */
+  mayMakeImages(): Promise<Permission> {
+    return this.#mayAct({ createImage: { name: 'scheduled-images' } }, 'Asking whether images may be made')
+  }
+
+  /** Whether `os-stop` is allowed, likewise. */
+  mayStopServers(): Promise<Permission> {
+    return this.#mayAct({ 'os-stop': null }, 'Asking whether servers may be stopped')
+  }
+
+  #mayAct(body: object, what: string): Promise<Permission> {
+    return permission(this.#session, 'compute', `/servers/${nothing}/action`, { method: 'POST', body, what })
   }
 
   /** Sends a request that shows servers: with their tags, unless the cloud is too old for them, which is found out once. */

@@ -45,7 +45,7 @@ export interface Password {
 export type Principal = { readonly id: string } | { readonly name: string; readonly domain: Domain }
 export type Domain = { readonly id: string } | { readonly name: string }
 
-const text = z.union([z.string(), z.number()]).transform(String).pipe(z.string().min(1))
+const text = z.union([z.string(), z.number(), z.bigint()]).transform(String).pipe(z.string().min(1))
 const authSchema = z.object({
   auth_url: z.url({ protocol: /^https?$/ }),
   application_credential_id: text.optional(),
@@ -114,7 +114,8 @@ export function parseCloudConfig(source: string, cloud: string, what = `The para
   const fail = (message: string): ScheduledImagesError => new ScheduledImagesError('CLOUD_PARAMETER_INVALID', `${what} is not usable: ${message}`)
   let entry: unknown
   try {
-    entry = parseYaml(source)
+    // A number keeps its digits: it may be a password.
+    entry = parseYaml(source, { intAsBigInt: true })
   } catch {
     // The parser's own message quotes the text, and so may quote a secret.
     throw fail('it is neither YAML nor JSON.')

@@ -11,13 +11,26 @@ export interface Token {
   readonly expiresAt: Date
   /** Id of the project that it is for. */
   readonly project: string
+  readonly projectName: string
+  readonly user: { readonly id: string; readonly name: string } | undefined
+  readonly roles: readonly string[]
+  readonly application: { readonly id: string; readonly name: string; readonly restricted: boolean | undefined } | undefined
+  /** By Keystone's clock. */
+  readonly issuedAt: Date | undefined
+  readonly passwordExpiresAt: Date | undefined
   readonly catalog: Catalog
 }
 
+const instant = z.string().transform(utc).refine((at) => !Number.isNaN(at.getTime()))
+// What people are told and nothing goes by must not keep a token from being used.
 const tokenSchema = z.object({
   token: z.object({
-    expires_at: z.string().transform(utc).refine((at) => !Number.isNaN(at.getTime())),
-    project: z.object({ id: z.string().min(1) }).optional(),
+    expires_at: instant,
+    issued_at: instant.optional().catch(undefined),
+    project: z.object({ id: z.string().min(1), name: z.string().catch('') }).optional(),
+    user: z.object({ id: z.string(), name: z.string(), password_expires_at: instant.nullish().catch(undefined) }).optional().catch(undefined),
+    roles: z.array(z.object({ name: z.string() })).catch([]),
+    application_credential: z.object({ id: z.string(), name: z.string().catch(''), restricted: z.boolean().optional() }).optional().catch(undefined),
     catalog: catalogSchema.optional(),
   }),
 })
@@ -41,12 +54,23 @@ export async function issueToken(config: CloudConfig, transport: Transport): Pro
   if (!parsed.success || typeof value !== 'string') {
     throw new ScheduledImagesError('ANSWER_INVALID', `${config.authUrl} did not answer as Keystone v3 does; check "auth.auth_url".`, answer)
   }
-  const { expires_at, project, catalog } = parsed.data.token
+  const { expires_at, issued_at, project, catalog, user, roles, application_credential } = parsed.data.token
   if (!project || !catalog) {
     // Without a scope Nova and Glance would answer with empty lists: "nothing to do" instead of an error (lab finding, §6).
     throw new ScheduledImagesError('CLOUD_UNSCOPED', 'The user has no default project, so the token is for no project; add "auth.project_name" and "auth.project_domain_name".', answer)
   }
-  return { value, expiresAt: expires_at, project: project.id, catalog }
+  return {
+    value,
+    expiresAt: expires_at,
+    project: project.id,
+    projectName: project.name,
+    user: user && { id: user.id, name: user.name },
+    roles: roles.map(({ name }) => name),
+    application: application_credential && { id: application_credential.id, name: application_credential.name, restricted: application_credential.restricted },
+    issuedAt: issued_at,
+    passwordExpiresAt: user?.password_expires_at ?? undefined,
+    catalog,
+  }
 }
 
 function authOf({ credentials }: CloudConfig): unknown {
@@ -93,6 +117,6 @@ function refusal(config: CloudConfig, error: unknown): unknown {
 }
 
 /** A token of an application credential that expires has neither fraction nor zone, and is in UTC all the same (lab finding, §6). */
-function utc(text: string): Date {
+export function utc(text: string): Date {
   return new Date(/(?:Z|[+-]\d\d:?\d\d)$/i.test(text) ? text : `${text}Z`)
 }

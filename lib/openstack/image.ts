@@ -1,8 +1,10 @@
 import * as z from 'zod'
 import { ScheduledImagesError } from '../model/errors.ts'
+import type { Permission, Quota } from '../model/examination.ts'
 import type { Image } from '../model/image.ts'
 import { parseAnswer } from './answer.ts'
 import { readPages } from './pages.ts'
+import { nothing, permission } from './permission.ts'
 import type { Session } from './session.ts'
 import { OpenStackError } from './transport.ts'
 
@@ -19,6 +21,7 @@ const imageSchema = z
     status: z.string(),
     owner: z.string().nullish(),
     created_at: z.iso.datetime(),
+    updated_at: z.iso.datetime().optional().catch(undefined),
     protected: z.boolean(),
     visibility: z.string(),
     os_hidden: z.boolean().default(false),
@@ -32,6 +35,7 @@ const imageSchema = z
       status: image.status,
       owner: image.owner ?? '',
       createdAt: new Date(image.created_at),
+      updatedAt: image.updated_at === undefined ? undefined : new Date(image.updated_at),
       protected: image.protected,
       visibility: image.visibility,
       hidden: image.os_hidden,
@@ -44,6 +48,10 @@ const imageSchema = z
   )
 const jsonPatch = 'application/openstack-images-v2.1-json-patch'
 const imagesSchema = z.object({ images: z.array(imageSchema), next: z.string().optional() })
+
+/** A limit of -1 is none. */
+const quotaSchema = z.object({ usage: z.number().min(0), limit: z.number().min(-1) }).transform(({ usage, limit }): Quota => ({ used: usage, limit: limit === -1 ? undefined : limit }))
+const usageSchema = z.object({ usage: z.object({ image_count_total: quotaSchema.optional(), image_size_total: quotaSchema.optional() }) })
 
 /** How often a listing is begun anew when its marker was deleted meanwhile. */
 const mostRestarts = 3
@@ -166,5 +174,33 @@ export class ImageService {
         throw new ScheduledImagesError('CONFLICT', message, { cause: error, requestId: error.requestId })
       })
     return answer.status !== 404
+  }
+
+  /**
+   * What the project has of images: `count`, and `size` in MiB. `GET /info/usage`; there is one from OpenStack Wallaby on, where Keystone keeps limits.
+   *
+   * @returns undefined where Glance has none.
+   */
+  async usage(): Promise<{ readonly count: Quota | undefined; readonly size: Quota | undefined } | undefined> {
+    const what = 'Asking Glance for the quota'
+    const answer = await this.#session.send('image', '/info/usage', { method: 'GET', expect: [404], what })
+    if (answer.status === 404) return undefined
+    const { image_count_total, image_size_total } = parseAnswer(answer, usageSchema, what).usage
+    return { count: image_count_total, size: image_size_total }
+  }
+
+  /**
+   * Whether images may be changed, as far as {@link permission} can tell.
+   *
+   * @param image - The id of one of the project's own; of one image Glance says more than of none. A property that it does not have is
+   *   replaced, which Glance refuses (409) after its policy has let the caller in, so nothing changes.
+   */
+  mayChangeImages(image: string | undefined): Promise<Permission> {
+    const body = [{ op: 'replace', path: '/scheduled_images__none', value: '' }]
+    return permission(this.#session, 'image', `/images/${encodeURIComponent(image ?? nothing)}`, { method: 'PATCH', body, contentType: jsonPatch, what: 'Asking whether images may be changed' })
+  }
+
+  mayDeleteImages(): Promise<Permission> {
+    return permission(this.#session, 'image', `/images/${nothing}`, { method: 'DELETE', what: 'Asking whether images may be deleted' })
   }
 }

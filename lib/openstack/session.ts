@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import { ScheduledImagesError } from '../model/errors.ts'
+import type { Login } from '../model/examination.ts'
 import { parseAnswer } from './answer.ts'
 import { endpointOf } from './catalog.ts'
 import type { CloudConfig, ServiceName } from './config.ts'
@@ -36,6 +37,19 @@ export class Session {
     return (await this.#token()).project
   }
 
+  /** Who the credentials are. */
+  async login(): Promise<Login> {
+    const { user, roles, project, projectName, application, passwordExpiresAt, issuedAt, expiresAt } = await this.#token()
+    const { credentials, authUrl, verify, region } = this.#config
+    const readAt = this.#cache.issuedAt
+    return {
+      kind: credentials.kind, roles, user, application, passwordExpiresAt, authUrl, verify, region,
+      project: { id: project, name: projectName },
+      tokenExpiresAt: expiresAt,
+      clockAheadMs: issuedAt && readAt ? readAt.getTime() - issuedAt.getTime() : undefined,
+    }
+  }
+
   /** The URL of a service; see {@link endpointOf}. */
   async endpoint(service: ServiceName): Promise<string> {
     const { catalog, project } = await this.#token()
@@ -51,7 +65,15 @@ export class Session {
    * @param path - What follows the service's URL.
    */
   async send(service: ServiceName, path: string, request: Omit<Request, 'url'>): Promise<Answer> {
-    const url = (await this.endpoint(service)) + path
+    return this.#send((await this.endpoint(service)) + path, request)
+  }
+
+  /** The same to Keystone. */
+  async sendToKeystone(path: string, request: Omit<Request, 'url'>): Promise<Answer> {
+    return this.#send(this.#config.authUrl + path, request)
+  }
+
+  async #send(url: string, request: Omit<Request, 'url'>): Promise<Answer> {
     const token = await this.#token()
     const authorised = ({ value }: Token): Request => ({ ...request, url, secrets: [value], headers: { ...request.headers, 'X-Auth-Token': value } })
     try {

@@ -145,6 +145,17 @@ function retryWaitMs(attempt: number, code: ErrorCode): number {
   return code === 'ANSWER_LOST' ? Math.max(wait, lostRetryMs) : wait
 }
 
+/**
+ * What a person wants to know of a failed attempt beside its reason.
+ *
+ * @param again - From {@link retryAt}.
+ * @param until - When the next period begins, and retries end.
+ */
+export function retrySentence(attempt: number, again: Date, until: Date): string {
+  if (again >= until) return `Attempt ${attempt} failed, and there is none after it in this period.`
+  return `Attempt ${attempt} failed; the next one is made after ${again.toISOString().slice(0, 16).replace('T', ' ')} UTC.`
+}
+
 /** Since when each attempt has found the server busy, up to this failed one; undefined when it did not. */
 export function busySince(failed: Run | undefined): Date | undefined {
   const wasBusy = failed?.problem?.code === 'SERVER_BUSY' || failed?.problem?.code === 'SERVER_STUCK'

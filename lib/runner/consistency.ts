@@ -30,7 +30,7 @@ export async function refuseInconsistent(due: readonly Startable[], cloud: Cloud
 }
 
 /** Of the image that a server was made from, or of the volume that one without an image boots from, which has them copied. */
-async function readProperties({ image, volumes }: Server, { image: images, blockStorage }: Cloud): Promise<Properties> {
+export async function readProperties({ image, volumes }: Server, { image: images, blockStorage }: Cloud): Promise<Properties> {
   if (image !== undefined) return (await images.getImage(image))?.properties
   for (const id of volumes) {
     const volume = await blockStorage.getVolume(id)

@@ -1,5 +1,7 @@
+import type { ScheduledImageEvent } from '../model/event.ts'
 import type { Image, Volume, VolumeSnapshot } from '../model/image.ts'
-import type { Problem } from '../model/errors.ts'
+import type { MetricName } from '../model/metric.ts'
+import type { LastPrune } from '../model/record.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleItem, ScheduleKey, ScheduleState } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
@@ -101,8 +103,8 @@ export interface Runs {
   putRestart(restart: Restart): Promise<void>
   removeRestart(restart: Restart): Promise<void>
   /** When a cloud's images were last pruned; undefined if never. */
-  lastPrune(cloud: string): Promise<Date | undefined>
-  recordPrune(cloud: string, at: Date): Promise<void>
+  lastPrune(cloud: string): Promise<LastPrune | undefined>
+  recordPrune(cloud: string, last: LastPrune): Promise<void>
 }
 
 /** What the runs table remembers. */
@@ -135,44 +137,16 @@ export interface Shards {
   send<Each extends Shard>(shards: readonly Each[]): Promise<readonly { readonly shard: Each; readonly reason: string }[]>
 }
 
-/** What happened, for the event bus. */
-export interface ScheduledImageEvent {
-  readonly type:
-    | 'Scheduled Image Started'
-    | 'Scheduled Image Good'
-    | 'Scheduled Image Failed'
-    | 'Scheduled Image Missed'
-    | 'Scheduled Images Pruned'
-    | 'Scheduled Images Refused'
-    | 'Schedule Invalid'
-  readonly cloud: string
-  /** Absent where the whole cloud is meant. */
-  readonly schedule?: string
-  readonly server?: { readonly id: string; readonly name?: string }
-  readonly period?: string
-  readonly image?: { readonly id: string; readonly name: string }
-  readonly attempt?: number
-  readonly reason?: Problem
-  /** Of `Scheduled Images Pruned`: what was deleted, oldest first. */
-  readonly images?: readonly { readonly id: string; readonly name: string }[]
-}
-
 export interface Events {
   /** Takes the event for sending, at the latest at the end of the invocation. Never fails a run. */
   publish(event: ScheduledImageEvent): void
 }
 
-/** Counts that alarms watch. */
+/** Numbers that alarms and dashboards watch. */
 export interface Metrics {
-  /** Never fails a run. */
-  count(name: MetricName, value: number): void
+  /** Takes one value, for sending at the latest at the end of the invocation. Never fails a run. */
+  record(name: MetricName, value: number): void
 }
-
-export type MetricName =
-  /** Plans of a cloud that broke a law, and were not carried out. */
-  | 'PlansRefused'
-  /** Images beyond retention that were left for the next tick, since `MAX_DELETES` was reached. */
-  | 'DeletionsCapped'
 
 /** Lines that machines read and people follow: one for each decision. */
 export interface Log {

@@ -4,8 +4,10 @@ import { volumeSnapshots } from '../model/image.ts'
 import type { Deletion, Restart, Run, Sweep } from '../model/run.ts'
 import { cadences, type InvalidSchedule, type ParsedSchedule, type Schedule } from '../model/schedule.ts'
 import type { PruneShard } from '../model/shard.ts'
+import { freshnessOf } from '../planner/freshness.ts'
 import { isInSlice, partOf } from '../planner/slices.ts'
 import { finishDeletion } from './deletion.ts'
+import { enterCloud } from './entry.ts'
 import { handOverPrune } from './handover.ts'
 import { listMarked, observe, type Observation } from './observation.ts'
 import { reserveMs, type Cloud, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
@@ -33,6 +35,8 @@ export interface PruneSummary extends RemovalCounts {
   /** Runs whose image is still being made. */
   waiting: number
   unreachable: number
+  /** Schedules without the good image that they should have by now. */
+  overdue: number
   /** What AWS or a bug kept from being done or recorded; the log has each. */
   faults: number
 }
@@ -48,10 +52,13 @@ export interface PruneSummary extends RemovalCounts {
 export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
   const summary = nothingYet()
   const [inFlight, parsed] = await Promise.all([ports.runs.inFlight(), everySchedule(ports)])
+  ports.metrics.record('ImagesInFlight', inFlight.runs.length)
+  const invocation: Invocation = { tick, ports, summary, shown: new Map() }
   const names = new Set(Object.values(inFlight).flat().map(({ cloud }) => cloud))
   for (const item of parsed) if (item.valid && item.schedule.enabled) names.add(item.schedule.cloud)
 
-  await Promise.all([...names].map((name) => tryCloud({ name, parsed, ...inFlightOf(name, inFlight) }, { tick, ports, summary })))
+  await Promise.all([...names].map((name) => tryCloud({ name, parsed, ...inFlightOf(name, inFlight) }, invocation)))
+  summary.overdue = tellOfFreshness(parsed, invocation)
   return summary
 }
 
@@ -66,12 +73,12 @@ export async function pruneShard(shard: PruneShard, tick: Tick, ports: Ports): P
   const here = ({ server }: { server: string }) => isInSlice(server, shard)
   const { runs, deletions, sweeps, restarts } = inFlight
   const work: Work = { name, parsed, runs: runs.filter(here), deletions: deletions.filter(here), sweeps: sweeps.filter(here), restarts: restarts.filter(here), slice: shard }
-  await tryCloud(work, { tick, ports: { ...ports, maxDeletes: partOf(ports.maxDeletes, shard) }, summary })
+  await tryCloud(work, { tick, ports: { ...ports, maxDeletes: partOf(ports.maxDeletes, shard) }, summary, shown: new Map() })
   return summary
 }
 
 function nothingYet(): PruneSummary {
-  return { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, sharded: 0, faults: 0 }
+  return { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, overdue: 0, sharded: 0, faults: 0 }
 }
 
 async function everySchedule({ schedules }: Ports): Promise<ParsedSchedule[]> {
@@ -95,10 +102,33 @@ async function tryCloud(work: Work, invocation: Invocation): Promise<void> {
   }
 }
 
+/** So many overdue schedules are named. */
+const mostNamed = 20
+
+/** @returns how many schedules are overdue, once all is settled. It is told here, since prune alone reads the items of every cadence. */
+function tellOfFreshness(parsed: readonly ParsedSchedule[], { tick, ports, shown }: Invocation): number {
+  const overdue = parsed.flatMap((item) => {
+    if (!item.valid) return []
+    const { schedule } = item
+    const { lastGood = schedule.state.lastGood } = shown.get(schedule.key) ?? {}
+    const settled: Schedule = { ...schedule, state: { ...schedule.state, ...(lastGood && { lastGood }) } }
+    return freshnessOf({ valid: true, schedule: settled }, tick.now).verdict === 'overdue' ? [schedule.key] : []
+  })
+  ports.metrics.record('SchedulesOverdue', overdue.length)
+  ports.metrics.record('SchedulesInvalid', parsed.filter(({ valid }) => !valid).length)
+  if (overdue.length > 0) {
+    const named = overdue.slice(0, mostNamed)
+    ports.log.warn(`${overdue.length === 1 ? '1 schedule is' : `${overdue.length} schedules are`} overdue: ${named.join(', ')}${overdue.length > named.length ? ', …' : ''}`, { schedules: named })
+  }
+  return overdue.length
+}
+
 interface Invocation {
   readonly tick: Tick
   readonly ports: Ports
   readonly summary: PruneSummary
+  /** What items were found to have to say, by their keys. */
+  readonly shown: Map<string, StateChange>
 }
 
 interface Work extends InFlight {
@@ -131,8 +161,8 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   }
 
   summary.clouds += 1
-  const cloud = await ports.clouds.open(name, tick.timeLeftMs)
-  const pruneAtNextTick = () => ports.runs.recordPrune(name, new Date(tick.now.getTime() - dailyMs))
+  const cloud = await enterCloud(name, tick, ports)
+  const pruneAtNextTick = () => ports.runs.recordPrune(name, { at: new Date(tick.now.getTime() - dailyMs), project: cloud.project })
   const lookAndSettle = async () => {
     const listed = daily || runs.length > 0 || freshSweeps.length > 0 ? await listMarked(cloud) : []
     const observed = observe(name, cloud, listed, pruneAtNextTick, ports)
@@ -154,14 +184,14 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   if (ports.dryRun) return
   const finished = done && shared && (!backed || statuses !== undefined)
   if (!finished) await pruneAtNextTick()
-  else if (!slice) await ports.runs.recordPrune(name, tick.now)
+  else if (!slice) await ports.runs.recordPrune(name, { at: tick.now, project: cloud.project })
 }
 
 /** A cloud that was never pruned has nothing to prune yet: its day begins now. */
 async function isDailyDue(cloud: string, { tick, ports }: Invocation): Promise<boolean> {
   const last = await ports.runs.lastPrune(cloud)
-  if (last !== undefined) return tick.now.getTime() - last.getTime() >= dailyMs
-  if (!ports.dryRun) await ports.runs.recordPrune(cloud, tick.now)
+  if (last !== undefined) return tick.now.getTime() - last.at.getTime() >= dailyMs
+  if (!ports.dryRun) await ports.runs.recordPrune(cloud, { at: tick.now, project: undefined })
   return false
 }
 
@@ -202,14 +232,17 @@ interface Settling {
 }
 
 /** Shows in the items what became of their runs. */
-async function showAll(settled: readonly Settling[], parsed: readonly ParsedSchedule[], { tick, ports, summary }: Invocation): Promise<void> {
+async function showAll(settled: readonly Settling[], parsed: readonly ParsedSchedule[], { tick, ports, summary, shown }: Invocation): Promise<void> {
   const items = itemsOf(parsed)
   const limit = pLimit(concurrentRuns)
   await Promise.all(
     [...Map.groupBy(settled, ({ run }) => run.schedule)].map(([key, theirs]) =>
       limit(async () => {
         const item = items.get(key)
-        if (item && !(await writeState(item, settledState(item, theirs, tick.now), ports))) summary.faults += 1
+        if (!item) return
+        const change = settledState(item, theirs, tick.now)
+        shown.set(key, change)
+        if (!(await writeState(item, change, ports))) summary.faults += 1
       }),
     ),
   )

@@ -71,7 +71,7 @@ export async function removeExcess(name: string, evidence: Evidence, observed: O
   summary.capped += capped
   if (capped > 0) {
     ports.log.warn(`${capped} images beyond retention are left for the next tick: MAX_DELETES allows ${ports.maxDeletes} deletions in one cloud and invocation`, { cloud: name })
-    ports.metrics.count('DeletionsCapped', capped)
+    ports.metrics.record('DeletionsCapped', capped)
   }
   // Where nothing may be deleted at all, there is nothing to come back for before the next day.
   return outcomes.every(({ finished }) => finished) && (capped === 0 || ports.maxDeletes === 0)
@@ -82,7 +82,7 @@ function refuse(cloud: string, broken: readonly string[], ports: Ports): void {
   const message = `The plan to delete images of cloud "${cloud}" breaks the laws of ownership or retention, so none is deleted. ${broken[0]}`
   ports.log.error(`refused: ${message}`, { cloud, code: 'PLAN_REFUSED', broken: broken.slice(0, 20), count: broken.length })
   ports.events.publish({ type: 'Scheduled Images Refused', cloud, reason: { code: 'PLAN_REFUSED', message } })
-  ports.metrics.count('PlansRefused', 1)
+  ports.metrics.record('PlansRefused', 1)
 }
 
 /** `finished`: each deletion was tried, but for those that are `capped`. */
@@ -133,6 +133,7 @@ function isAsListed(image: Image, listed: Image): boolean {
 function report(plan: RetentionPlan, deleted: readonly Image[], { ports, summary }: Pick<Removing, 'ports' | 'summary'>): void {
   if (deleted.length === 0) return
   summary.deleted += deleted.length
+  ports.metrics.record('ImagesDeleted', deleted.length)
   ports.events.publish({
     type: 'Scheduled Images Pruned', cloud: plan.cloud, schedule: plan.schedule, server: { id: plan.server },
     images: deleted.map(({ id, name }) => ({ id, name })),

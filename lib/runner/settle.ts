@@ -1,7 +1,7 @@
 import { hasCode, type Problem } from '../model/errors.ts'
-import { marks, sealTag, volumeSnapshots, type Image } from '../model/image.ts'
+import { makingSeconds, marks, sealTag, volumeSnapshots, type Image } from '../model/image.ts'
 import type { Deletion, Run } from '../model/run.ts'
-import { retryAt } from '../planner/due.ts'
+import { retryAt, retrySentence } from '../planner/due.ts'
 import { followUp, followUpStuck, type FollowUp } from '../planner/follow-up.ts'
 import { countReferences, isImageOf, ownSnapshots, scheduledImage } from '../planner/ownership.ts'
 import { deleteLeftover } from './deletion.ts'
@@ -82,6 +82,9 @@ async function seal(image: Image, cloud: Cloud): Promise<Image | undefined> {
 async function recordGood(run: Run, { image, kept, notice }: Extract<FollowUp, { kind: 'good' }>, ports: Ports): Promise<Settled> {
   const { retryAt: _retryAt, problem: _problem, ...rest } = run
   if (!(await ports.runs.advance(run, { ...rest, status: 'good', image: image.id, createdAt: image.createdAt }))) return { outcome: 'waiting', change: {} }
+  ports.metrics.record('ImagesGood', 1)
+  const seconds = makingSeconds(image)
+  if (seconds !== undefined && !kept) ports.metrics.record('ImageDuration', seconds)
   const name = image.name || run.imageName
   ports.log.info(kept ? `good, and kept by a person: ${name}` : `good: ${name}`, { ...fieldsOf(run), image: image.id })
   if (notice) ports.log.warn(notice, { ...fieldsOf(run), image: image.id })
@@ -101,7 +104,8 @@ async function recordFailed(run: Run, decision: Extract<FollowUp, { kind: 'faile
   else if (problem.code === 'ANSWER_LOST' || (problem.code === 'IMAGE_GONE' && run.volumes.length > 0)) await ports.runs.putSweep(sweepOf(run, false))
   // Nothing is deleted of a run that another invocation has found good meanwhile.
   if (!(await ports.runs.advance(run, { ...rest, status: 'failed', problem, retryAt: again }))) return { outcome: 'waiting', change: {} }
-  ports.log.warn(problem.message, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
+  ports.metrics.record('ImagesFailed', 1)
+  ports.log.warn(`${problem.message} ${retrySentence(run.attempt, again, run.until)}`, { ...fieldsOf(run), code: problem.code, attempt: run.attempt })
   ports.events.publish({ type: 'Scheduled Image Failed', ...subjectOf(run), reason: problem })
   // The run is settled; what cannot be deleted now is for the next tick.
   if (deletion) await deleteLeftover(deletion, observed, ports).catch((error: unknown) => { if (!hasCode(error)) throw error })

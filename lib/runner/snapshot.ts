@@ -9,6 +9,7 @@ import { outlook } from '../planner/outlook.ts'
 import { indexServers, type ServerIndex } from '../planner/selection.ts'
 import { cut } from '../planner/slices.ts'
 import { refuseInconsistent } from './consistency.ts'
+import { enterCloud } from './entry.ts'
 import { withoutForgotten } from './forgotten.ts'
 import { handOver } from './handover.ts'
 import { sift, type Candidate } from './judgement.ts'
@@ -187,13 +188,13 @@ interface Entered {
   readonly index: ServerIndex
 }
 
-async function enter(name: string, { timeLeftMs }: Tick, { clouds, log }: Ports): Promise<Entered | { readonly problem: Problem }> {
+async function enter(name: string, tick: Tick, ports: Ports): Promise<Entered | { readonly problem: Problem }> {
   try {
-    const cloud = await clouds.open(name, timeLeftMs)
+    const cloud = await enterCloud(name, tick, ports)
     return { cloud, index: indexServers(await cloud.compute.listServers()) }
   } catch (error) {
     if (!hasCode(error)) throw error
-    log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
+    ports.log.error(error.message, { cloud: name, code: error.code, requestId: error.requestId })
     return { problem: error }
   }
 }

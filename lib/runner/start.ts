@@ -3,7 +3,7 @@ import type { Run } from '../model/run.ts'
 import type { Schedule } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import type { Turn } from '../planner/calendar.ts'
-import { busySince, retryAt, type Decision } from '../planner/due.ts'
+import { busySince, retryAt, retrySentence, type Decision } from '../planner/due.ts'
 import { mayLeaveBehind } from '../planner/follow-up.ts'
 import { imageMetadata, imageName } from '../planner/naming.ts'
 import { isImageOf } from '../planner/ownership.ts'
@@ -170,7 +170,8 @@ async function ask(cloud: Cloud, claimed: Run, item: Item, invocation: Invocatio
   const { image, requestId } = answer
   const fields = { cloud: schedule.cloud, server, serverName, schedule: schedule.key, period }
   summary.started += 1
-  ports.log.info(`started ${claimed.imageName}`, { ...fields, image, attempt: claimed.attempt, requestId })
+  ports.metrics.record('ImagesStarted', 1)
+  ports.log.info(`started ${claimed.imageName}${claimed.attempt > 1 ? `, attempt ${claimed.attempt} of this period` : ''}`, { ...fields, image, attempt: claimed.attempt, requestId })
   await ports.runs.advance(claimed, { ...claimed, status: 'saving', image, ...(requestId && { requestId }) })
   ports.events.publish({
     type: 'Scheduled Image Started', cloud: schedule.cloud, schedule: schedule.key, period, attempt: claimed.attempt,
@@ -212,7 +213,8 @@ async function recordFailure(claimed: Run, problem: Problem & { requestId?: stri
     return
   }
   summary.failed += 1
-  ports.log.warn(reason.message, fields)
+  ports.metrics.record('ImagesFailed', 1)
+  ports.log.warn(`${reason.message} ${retrySentence(claimed.attempt, again, claimed.until)}`, fields)
   // What stays as it is is told of once: a server's state once a period, a cloud or a server that stays away once at all.
   const told = reason.code.startsWith('CLOUD_') || reason.code === 'SERVER_NOT_FOUND' ? item.schedule.state.problem : claimed.problem?.message
   if (told === reason.message) return
@@ -230,6 +232,7 @@ export async function recordMissed(item: Item, { missed, unattempted }: Decision
   const written = missed ? await ports.runs.advance(missed, run) : await ports.runs.claim(run, undefined)
   if (!written) return
   summary.missed += 1
+  ports.metrics.record('RunsMissed', 1)
   const reason = run.problem ?? { code: 'NOT_ATTEMPTED', message: 'No attempt succeeded.' }
   ports.log.error(`missed: period ${run.period} ended without a good image. ${reason.message}`, {
     cloud: run.cloud, server: run.server, serverName: run.serverName, schedule: run.schedule, period: run.period, code: reason.code,

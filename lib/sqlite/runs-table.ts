@@ -1,16 +1,15 @@
-import type { DatabaseSync } from 'node:sqlite'
 import {
-  deletionKey, prunedAt, pruneKey, recordKind, RecordReader, restartKey, runRecord, runRecordKey, serversOf, sweepKey, unfinishedRecord, type OnUnreadable, type RecordKey,
+  deletionKey, lastPruneOf, pruneKey, pruneRecord, recordKind, RecordReader, restartKey, runRecord, runRecordKey, serversOf, sweepKey, unfinishedRecord, type LastPrune, type OnUnreadable, type RecordKey,
 } from '../model/record.ts'
 import { runKeyText, type Deletion, type Restart, type Run, type RunKey, type Sweep } from '../model/run.ts'
-import { alone, readAll } from './database.ts'
+import type { Database } from './database.ts'
 
 /** The runs table on one machine, with the records of `lib/model/record.ts`. */
 export class RunsTable {
-  readonly #database: DatabaseSync
+  readonly #database: Database
   readonly #reader: RecordReader
 
-  constructor(database: DatabaseSync, onUnreadable: OnUnreadable) {
+  constructor(database: Database, onUnreadable: OnUnreadable) {
     this.#database = database
     this.#reader = new RecordReader(onUnreadable)
   }
@@ -22,7 +21,7 @@ export class RunsTable {
 
   /** The runs of one server that are remembered, of all schedules. */
   async history(server: string): Promise<Run[]> {
-    const records = readAll(this.#database, 'SELECT record FROM runs WHERE server = ? ORDER BY run', server)
+    const records = this.#database.read('SELECT record FROM runs WHERE server = ? ORDER BY run', server)
     return this.#reader.runs(records.filter((record) => recordKind(record) === 'run'))
   }
 
@@ -38,7 +37,7 @@ export class RunsTable {
 
   /** @param expected - What stands there now; undefined: nothing. */
   #replace(run: Run, expected: Run | undefined): boolean {
-    return alone(this.#database, () => {
+    return this.#database.alone(() => {
       const present = this.#read(runRecordKey(run))
       const asExpected = expected ? present?.['runId'] === expected.runId && present['status'] === expected.status : present === undefined
       if (asExpected) this.#put(runRecordKey(run), runRecord(run))
@@ -48,12 +47,12 @@ export class RunsTable {
 
   /** See `Runs.serversInFlight` of the runner. */
   async serversInFlight(cloud: string, since: Date): Promise<{ making: string[]; stopped: string[] }> {
-    return serversOf(readAll(this.#database, 'SELECT record FROM runs WHERE inFlight = ? AND startedAt > ?', cloud, since.toISOString()))
+    return serversOf(this.#database.read('SELECT record FROM runs WHERE inFlight = ? AND startedAt > ?', cloud, since.toISOString()))
   }
 
   async inFlight(cloud?: string): Promise<{ runs: Run[]; deletions: Deletion[]; sweeps: Sweep[]; restarts: Restart[] }> {
     const [which, values] = cloud === undefined ? ['IS NOT NULL', []] : ['= ?', [cloud]]
-    return this.#reader.inFlight(readAll(this.#database, `SELECT record FROM runs WHERE inFlight ${which}`, ...values))
+    return this.#reader.inFlight(this.#database.read(`SELECT record FROM runs WHERE inFlight ${which}`, ...values))
   }
 
   async putDeletion(deletion: Deletion): Promise<void> {
@@ -80,25 +79,25 @@ export class RunsTable {
     this.#remove(restartKey(restart))
   }
 
-  async lastPrune(cloud: string): Promise<Date | undefined> {
-    return prunedAt(this.#read(pruneKey(cloud)))
+  async lastPrune(cloud: string): Promise<LastPrune | undefined> {
+    return lastPruneOf(this.#read(pruneKey(cloud)))
   }
 
   /** Once a day, as prune has it: the time to forget what DynamoDB would. */
-  async recordPrune(cloud: string, at: Date): Promise<void> {
-    this.#database.prepare('DELETE FROM runs WHERE expiresAt < ?').run(Math.floor(at.getTime() / 1000))
-    this.#put(pruneKey(cloud), { ...pruneKey(cloud), prunedAt: at.toISOString() })
+  async recordPrune(cloud: string, last: LastPrune): Promise<void> {
+    this.#database.write('DELETE FROM runs WHERE expiresAt < ?', Math.floor(last.at.getTime() / 1000))
+    this.#put(pruneKey(cloud), pruneRecord(cloud, last))
   }
 
   #read({ server, run }: RecordKey): Record<string, unknown> | undefined {
-    return readAll(this.#database, 'SELECT record FROM runs WHERE server = ? AND run = ?', server, run)[0]
+    return this.#database.read('SELECT record FROM runs WHERE server = ? AND run = ?', server, run)[0]
   }
 
   #put({ server, run }: RecordKey, record: Readonly<Record<string, unknown>>): void {
-    this.#database.prepare('INSERT INTO runs (server, run, record) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record').run(server, run, JSON.stringify(record))
+    this.#database.write('INSERT INTO runs (server, run, record) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record', server, run, JSON.stringify(record))
   }
 
   #remove({ server, run }: RecordKey): void {
-    this.#database.prepare('DELETE FROM runs WHERE server = ? AND run = ?').run(server, run)
+    this.#database.write('DELETE FROM runs WHERE server = ? AND run = ?', server, run)
   }
 }

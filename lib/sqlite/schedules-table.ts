@@ -1,17 +1,16 @@
-import type { DatabaseSync } from 'node:sqlite'
 import { parseSchedule, type Cadence, type ParsedSchedule, type ScheduleItem, type ScheduleKey } from '../model/schedule.ts'
-import { alone, readAll } from './database.ts'
+import type { Database } from './database.ts'
 
 /** The schedules table on one machine; each item is the JSON that it would be on DynamoDB. */
 export class SchedulesTable {
-  readonly #database: DatabaseSync
+  readonly #database: Database
 
-  constructor(database: DatabaseSync) {
+  constructor(database: Database) {
     this.#database = database
   }
 
   async query(cadence: Cadence): Promise<ParsedSchedule[]> {
-    return readAll(this.#database, 'SELECT item FROM schedules WHERE cadence = ? ORDER BY schedule', cadence).map(parseSchedule)
+    return this.#database.read('SELECT item FROM schedules WHERE cadence = ? ORDER BY schedule', cadence).map(parseSchedule)
   }
 
   async get({ cadence, name }: ScheduleKey): Promise<ScheduleItem | undefined> {
@@ -20,10 +19,8 @@ export class SchedulesTable {
 
   /** Writes an item where there is none. @returns false when there is one. */
   async create(item: ScheduleItem): Promise<boolean> {
-    const { changes } = this.#database
-      .prepare('INSERT INTO schedules (cadence, schedule, item) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
-      .run(String(item['cadence']), String(item['schedule']), JSON.stringify(item))
-    return changes === 1
+    const statement = 'INSERT INTO schedules (cadence, schedule, item) VALUES (?, ?, ?) ON CONFLICT DO NOTHING'
+    return this.#database.write(statement, String(item['cadence']), String(item['schedule']), JSON.stringify(item)) === 1
   }
 
   /**
@@ -37,28 +34,29 @@ export class SchedulesTable {
 
   /** @returns false when it was gone already. */
   async remove({ cadence, name }: ScheduleKey): Promise<boolean> {
-    return this.#database.prepare('DELETE FROM schedules WHERE cadence = ? AND schedule = ?').run(cadence, name).changes === 1
+    return this.#database.write('DELETE FROM schedules WHERE cadence = ? AND schedule = ?', cadence, name) === 1
   }
 
   /** Sets the given fields of `state`, and removes those that are undefined. Touches nothing else, and creates nothing. */
   async writeState({ cadence, name }: { cadence: string; name: string }, change: Readonly<Record<string, unknown>>): Promise<void> {
     this.#replace(cadence, name, (item) => {
       const state = item['state']
-      return { ...item, state: { ...(typeof state === 'object' ? state : {}), ...change } }
+      const map = typeof state === 'object' && !Array.isArray(state) ? state : {}
+      return { ...item, state: { ...map, ...change } }
     })
   }
 
   #replace(cadence: string, name: string, change: (item: ScheduleItem) => ScheduleItem): boolean {
-    return alone(this.#database, () => {
+    return this.#database.alone(() => {
       const item = this.#read(cadence, name)
       if (item === undefined) return false
       // JSON leaves out what is undefined.
-      this.#database.prepare('UPDATE schedules SET item = ? WHERE cadence = ? AND schedule = ?').run(JSON.stringify(change(item)), cadence, name)
+      this.#database.write('UPDATE schedules SET item = ? WHERE cadence = ? AND schedule = ?', JSON.stringify(change(item)), cadence, name)
       return true
     })
   }
 
   #read(cadence: string, name: string): ScheduleItem | undefined {
-    return readAll(this.#database, 'SELECT item FROM schedules WHERE cadence = ? AND schedule = ?', cadence, name)[0]
+    return this.#database.read('SELECT item FROM schedules WHERE cadence = ? AND schedule = ?', cadence, name)[0]
   }
 }

@@ -75,3 +75,19 @@ test('Ctrl-C begins nothing more, and what is begun is finished and recorded', a
   const listed = JSON.parse((await desk.run(['list', '-o', 'json'])).out) as { lastRun?: object }[]
   expect(listed.filter(({ lastRun }) => lastRun !== undefined)).toHaveLength(made)
 })
+
+test('prune --new-project says once that it is meant', async () => {
+  desk.world.openstack.addServer(desk.world.project, { name: 'web-1' })
+  await desk.runDeployed(['enable', '--now', 'web-1', '1'])
+  await desk.runDeployed(['run', 'all'])
+  desk.world.setClock('2026-11-01T00:15Z')
+  await desk.runDeployed(['run', 'all'])
+  const other = desk.world.openstack.addProject('beta')
+  const user = desk.world.openstack.addUser('bob', 'bob-password', { beta: 'member' })
+  const { id, secret } = desk.world.openstack.addApplicationCredential(user, other, { secret: 'beta-secret' })
+  desk.world.openstack.addServer(other, { name: 'web-1' })
+  desk.world.aws.parameters.set('/scheduled-images/local/clouds/default', JSON.stringify({ auth: { auth_url: desk.world.openstack.authUrl, application_credential_id: id, application_credential_secret: secret }, region_name: 'RegionOne' }))
+  expect(await desk.runDeployed(['snapshot', 'web-1'])).toMatchObject({ code: 1, err: expect.stringContaining('CLOUD_CHANGED') as string })
+  expect((await desk.runDeployed(['prune', '--new-project'])).err).toContain(`Cloud "default" is project ${other.id} from now on.`)
+  expect(await desk.runDeployed(['snapshot', 'web-1'])).toMatchObject({ code: 0 })
+})

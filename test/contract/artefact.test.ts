@@ -78,7 +78,7 @@ describe('the packages', () => {
   test('each has a role of its own, and no statement allows everything', () => {
     const template = JSON.parse(readFileSync(join(root, '.serverless/cloudformation-template-update-stack.json'), 'utf8')) as Json
     const lambdas = Object.values(template['Resources'] as Record<string, Json>).filter((resource) => resource['Type'] === 'AWS::Lambda::Function')
-    const roles = lambdas.map((lambda) => lambda['Properties']['Role']['Fn::GetAtt'][0] as string)
+    const roles = lambdas.map((lambda) => /^\$\{(\w+)\.Arn\}$/.exec(lambda['Properties']['Role']['Fn::Sub'] as string)![1]!)
     expect(new Set(roles).size).toBe(lambdas.length)
     for (const role of roles) {
       const statements = template['Resources'][role]['Properties']['Policies'].flatMap((policy: Json) => policy['PolicyDocument']['Statement']) as Json[]

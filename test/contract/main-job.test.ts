@@ -27,7 +27,7 @@ beforeAll(async () => {
   const env = { SCHEDULES_TABLE: 'schedules', RUNS_TABLE: 'runs', CLOUDS_PATH: '/clouds/', EVENT_BUS: 'bus' }
   const write = (message: string, fields?: object) => lines.push({ message, fields })
   const log = { debug: write, info: write, warn: write, error: write }
-  const one = () => wire({ env, clock: () => new Date(), newId: randomUUID, log })
+  const one = () => wire({ env, clock: () => new Date(), newId: randomUUID, log, metrics: { record: () => {} } })
   services = [one(), one()]
 })
 afterAll(() => aws.close())

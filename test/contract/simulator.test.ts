@@ -93,6 +93,36 @@ test('seeded images keep their age, and a large cloud is listed page by page', a
   expect(performance.now() - begun).toBeLessThan(5_000)
 })
 
+test('a cloud is put away at rest, and goes on elsewhere with all that it had', async () => {
+  let now = Date.parse('2026-03-01T02:00:00Z')
+  const clock = () => new Date(now)
+  const { simulator, api, projectId } = await begin({ clock, seed: 1, maxMicroversion: '2.60', snapshotSeconds: { saving: 20, active: 400, idle: 402 } })
+  const project = { id: projectId, name: 'alpha' }
+  simulator.setQuotas(project, { imageQuota: 4 })
+  const server = simulator.addServer(project, { name: 'web-1', dataVolumes: 1, tags: ['golden'] })
+  await api.action(server.id, { createImage: { name: 'snap', metadata: { team: 'red' } } }, '2.45')
+  const saved = structuredClone(simulator.save())
+  expect(saved.at).toBe(now + 402_000)
+  expect(JSON.stringify(saved, (_, value: unknown) => (value instanceof Map ? [...value] : value))).not.toContain('gAAAAA')
+
+  now = saved.at
+  const next = await startOpenStack({ clock, saved })
+  started.push(next)
+  expect(next.images()).toMatchObject([{ id: simulator.baseImageId }, { name: 'snap', status: 'active', properties: { team: 'red', instance_uuid: server.id } }])
+  expect(next.baseImageId).toBe(simulator.baseImageId)
+  for (const list of ['images', 'servers', 'volumes', 'snapshots'] as const) expect(next[list]()).toEqual(simulator[list]())
+  const auth = { auth_url: next.authUrl, username: 'alice', password: 'secret', project_name: 'alpha', user_domain_name: 'Default', project_domain_name: 'Default' }
+  const later = await connect({ region_name: 'RegionTwo', auth })
+  expect((await later.request('compute', 'GET', '/servers', { microversion: 'compute 2.61' })).status).toBe(406)
+  // The quota is four, counts what there was before, and the base image is another project's.
+  const statuses: number[] = []
+  for (let n = 0; n < 4; n += 1) {
+    statuses.push((await later.action(server.id, { createImage: { name: `later-${n}` } }, '2.45')).status)
+    now += 402_000
+  }
+  expect(statuses).toEqual([202, 202, 202, 500])
+})
+
 test('every request is written down', async () => {
   const { simulator, api, projectId } = await begin()
   const server = simulator.addServer({ id: projectId, name: 'alpha' }, { name: 'web-1' })

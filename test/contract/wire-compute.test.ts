@@ -379,6 +379,16 @@ describe.skipIf(!cloud.knobs)('snapshots that fail', () => {
     expect((await get(`/servers/${server}/os-instance-actions/nope`)).json['itemNotFound']['message']).toBe('Action nope not found')
   })
 
+  test('when its data has come, an image says when: its times tell how long it took', async () => {
+    await withMetadata({ lab_upload: '3' }, async () => {
+      const began = Date.now()
+      const image = await cloud.finished(await cloud.snapshot(server, 'slow'), server)
+      const seconds = (Date.parse(image['updated_at']) - Date.parse(image['created_at'])) / 1000
+      expect(seconds).toBeGreaterThanOrEqual(3)
+      if (!cloud.simulator) expect(seconds).toBeLessThanOrEqual((Date.now() - began) / 1000 + 1)
+    })
+  })
+
   test('case 34: an upload that breaks is tried again, so queued may follow saving', async () => {
     await withMetadata({ lab_fail: 'upload', lab_upload: '2' }, async () => {
       const states = await progress(await cloud.snapshot(server, 'break'))

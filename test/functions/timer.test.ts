@@ -20,7 +20,7 @@ beforeAll(async () => {
     lines.push({ message, fields })
     written.push({ message, fields })
   }
-  wired({ env: world.env, clock: world.clock, log: { debug: write, info: write, warn: write, error: write } })
+  wired({ env: world.env, clock: world.clock, log: { debug: write, info: write, warn: write, error: write }, metrics: { record: () => {} } })
 })
 afterAll(async () => {
   expect(await leaksIn(world)).toEqual([])

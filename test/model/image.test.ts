@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createdBy, marks, sealTag, volumeSnapshots, type VolumeSnapshots } from '../../lib/model/image.ts'
-import { id, image, mapping } from '../support/builders.ts'
+import { createdBy, makingSeconds, marks, sealTag, volumeSnapshots, type VolumeSnapshots } from '../../lib/model/image.ts'
+import { id, image, mapping, sealed } from '../support/builders.ts'
 
 const none: VolumeSnapshots = { kind: 'none' }
 const unreadable: VolumeSnapshots = { kind: 'unreadable' }
@@ -27,6 +27,16 @@ test('a mapping that is absent or empty names nothing, and one that is no JSON c
   expect(volumeSnapshots(image())).toEqual(none)
   expect(volumeSnapshots(image({ properties: { block_device_mapping: '' } }))).toEqual(none)
   expect(volumeSnapshots(image({ properties: { block_device_mapping: '[' } }))).toEqual(unreadable)
+})
+
+test('how long an image took is from when Nova asked for it until its data had come, while nothing else has changed it', () => {
+  const times = { createdAt: new Date('2026-11-21T01:00:00Z'), updatedAt: new Date('2026-11-21T01:06:40Z') }
+  expect(makingSeconds(image(times))).toBe(400)
+  expect(makingSeconds(sealed(times))).toBeUndefined()
+  expect(makingSeconds(image({ ...times, properties: { [marks.seal]: id(7) } }))).toBe(400)
+  expect(makingSeconds(image({ ...times, properties: mapping(id(101)) }))).toBeUndefined()
+  expect(makingSeconds(image({ ...times, properties: { block_device_mapping: '[' } }))).toBeUndefined()
+  expect(makingSeconds(image())).toBeUndefined()
 })
 
 test('the marks are those of the images that are out there already', () => {

@@ -56,6 +56,11 @@ max_in_flight_per_host: 12
   })
 })
 
+test('a password of digits keeps them all', () => {
+  const entry = 'auth: { auth_url: "http://k/v3", username: 7, password: 12345678901234567890, project_id: 42 }'
+  expect(parseCloudConfig(entry, 'default').credentials).toMatchObject({ password: '12345678901234567890', user: { name: '7' }, project: { id: '42' } })
+})
+
 test('JSON is YAML, and a name without a domain is of the default one', () => {
   const entry = { auth: { auth_url: 'http://k/v3', username: 'alice', password: 'p', project_name: 'alpha' } }
   expect(parseCloudConfig(JSON.stringify(entry), 'default').credentials).toMatchObject({

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Run } from '../../lib/model/run.ts'
 import { spreadOf } from '../../lib/planner/calendar.ts'
-import { busySince, decideDue, isSelectorDue, retryAt, turnsAt, type Decision } from '../../lib/planner/due.ts'
+import { busySince, decideDue, isSelectorDue, retryAt, retrySentence, turnsAt, type Decision } from '../../lib/planner/due.ts'
 import { id, run, schedule, web1 } from '../support/builders.ts'
 
 const today = new Date('2026-11-21T01:00:00Z')
@@ -90,6 +90,12 @@ test.each<[sentence: string, code: Parameters<typeof retryAt>[1], minutes: reado
   ['a server that does not exist is looked for every 4 hours', 'SERVER_NOT_FOUND', [239, 239, 239, 239, 239, 239]],
 ])('%s', (_sentence, code, minutes) => {
   expect([1, 2, 3, 4, 5, 6].map((attempt) => (retryAt(attempt, code, today).getTime() - today.getTime()) / 60_000)).toEqual(minutes)
+})
+
+test('a failed attempt is told of with the next one, if there is one in this period', () => {
+  expect(retrySentence(1, new Date('2026-11-21T01:14:59Z'), tomorrow)).toBe('Attempt 1 failed; the next one is made after 2026-11-21 01:14 UTC.')
+  expect(retrySentence(9, new Date(tomorrow.getTime() - 1), tomorrow)).toBe('Attempt 9 failed; the next one is made after 2026-11-22 00:59 UTC.')
+  expect(retrySentence(10, tomorrow, tomorrow)).toBe('Attempt 10 failed, and there is none after it in this period.')
 })
 
 const fleet = (next: string | undefined, tried?: string) =>

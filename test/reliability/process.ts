@@ -66,7 +66,7 @@ function serviceOf(world: World, interposition: Interposition, said: Said): Serv
     },
     agent: new Interposer(interposition),
     log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
-    metrics: { count: () => {} },
+    metrics: { record: () => {} },
     shardServers: 2,
   })
 }

@@ -91,6 +91,7 @@ test('case 24, 37: a busy server is asked again at each tick, which is no failur
   world.openstack.setServer(id, { taskState: 'image_snapshot' })
   for (const time of ['01:00:00', '01:15:00', '01:30:00', '01:45:00']) expect(await service.snapshotAt('daily', day(1, time))).toMatchObject({ busy: 1, failed: 0 })
   expect(eventTypes()).toEqual([])
+  expect(service.metrics).not.toHaveProperty('ImagesFailed')
   expect((await stateOf(world, 'web-1'))['problem']).toMatch(/busy \(image_snapshot\)/)
   for (const time of ['02:00:00', '02:15:00', '02:30:00', '02:45:00', '03:00:00']) await service.snapshotAt('daily', day(1, time))
   expect(eventTypes()).toEqual(['Scheduled Image Failed'])

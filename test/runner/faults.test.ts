@@ -50,7 +50,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
     removeSweep: never,
     putRestart: never,
     removeRestart: never,
-    lastPrune: () => Promise.resolve(tick.now),
+    lastPrune: () => Promise.resolve({ at: tick.now, project: undefined }),
     recordPrune: () => Promise.resolve(),
     ...runs,
   }
@@ -62,7 +62,7 @@ function ports(runs: Partial<Ports['runs']>): { ports: Ports; asked: string[] } 
       runs: table,
       clouds: { open: () => Promise.resolve(cloud) },
       events: { publish: silent },
-      metrics: { count: silent },
+      metrics: { record: silent },
       log: { debug: silent, info: silent, warn: silent, error: silent },
       clock: () => tick.now,
       newId: () => 'run-1',

@@ -45,7 +45,7 @@ test('a plan that would delete the newest image is refused whole and told of, an
   expect(world.aws.events.filter(({ type }) => type === 'Scheduled Images Refused').map(({ detail }) => detail)).toEqual([
     { version: 1, cloud: 'default', reason: { code: 'PLAN_REFUSED', message } },
   ])
-  expect(service.counts).toEqual({ PlansRefused: 1 })
+  expect(service.metrics).toMatchObject({ PlansRefused: [1] })
 
   vi.mocked(planRetention).mockReset()
   await runDays(service, 3, 3)
@@ -71,12 +71,12 @@ test('no more images of a cloud are deleted at once than MAX_DELETES, oldest fir
   expect(capped.lines.filter(({ level }) => level === 'warn')).toMatchObject([
     { message: '3 images beyond retention are left for the next tick: MAX_DELETES allows 2 deletions in one cloud and invocation', cloud: 'default' },
   ])
-  expect(capped.counts).toEqual({ DeletionsCapped: 3 })
+  expect(capped.metrics).toMatchObject({ DeletionsCapped: [3] })
   expect(await capped.pruneAt(day(6, '01:30:00'))).toMatchObject({ deleted: 2, capped: 1 })
   expect(await capped.pruneAt(day(6, '01:45:00'))).toMatchObject({ deleted: 1, capped: 0 })
   expect(await capped.pruneAt(day(6, '02:00:00'))).toMatchObject({ clouds: 0, deleted: 0 })
   expect(periodsOf(server)).toEqual(['06'])
-  expect(capped.counts).toEqual({ DeletionsCapped: 4 })
+  expect(capped.metrics).toMatchObject({ DeletionsCapped: [3, 1] })
 })
 
 test('MAX_DELETES counts for all servers of a cloud together', async () => {
@@ -181,7 +181,7 @@ test('in shards too, a plan that breaks a law is refused whole, whichever server
     honest(...given).map((plan): RetentionPlan => (plan.server === servers[0] ? { ...plan, remove: [{ image: plan.keep[0]!.image, reason: 'of a mistake', snapshots: [] }] } : plan)))
   for (const time of ['01:00:00', '01:15:00', '01:30:00']) await tickInShards(world, service, day(2, time))
   expect(servers.map(periodsOf)).toEqual(servers.map(() => ['01', '02']))
-  expect(service.counts['PlansRefused']).toBeGreaterThanOrEqual(2)
+  expect(service.metrics['PlansRefused']!.length).toBeGreaterThanOrEqual(2)
 
   vi.mocked(planRetention).mockReset()
   await tickInShards(world, service, day(3, '01:45:00'))

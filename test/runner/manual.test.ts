@@ -14,7 +14,7 @@ const pass = async (ms: number) => fixture.world.setClock(new Date(fixture.world
 let ids = 0
 function installation(env: Record<string, string> = {}, timeLeft: number = Infinity): Installation & { tick(): { now: Date; timeLeftMs: () => number } } {
   const { world } = fixture
-  const wired = wire({ env: { ...world.env, ...env }, clock: world.clock, newId: () => `id-${(ids += 1)}`, sleep: pass, log: silent, metrics: { count: () => {} } })
+  const wired = wire({ env: { ...world.env, ...env }, clock: world.clock, newId: () => `id-${(ids += 1)}`, sleep: pass, log: silent, metrics: { record: () => {} } })
   return { ...wired, tick: () => ({ now: world.clock(), timeLeftMs: () => timeLeft }) }
 }
 

@@ -13,8 +13,8 @@ export interface LogLine extends LogFields {
 /** The service in a simulated world, as its timers would run it. */
 export interface TestService extends Service {
   readonly lines: LogLine[]
-  /** The metrics, by their names. */
-  readonly counts: Readonly<Record<string, number>>
+  /** What each metric was given, by its name, oldest first. */
+  readonly metrics: Readonly<Record<string, readonly number[]>>
   /** Sets the clock, runs the snapshot function of one cadence, and sends its events. */
   snapshotAt(cadence: TimedCadence, at: string): ReturnType<Service['snapshot']>
   pruneAt(at: string): ReturnType<Service['prune']>
@@ -26,12 +26,8 @@ export function serviceIn(world: World, env: Record<string, string> = {}, edges:
   const lines: LogLine[] = []
   const record = (level: LogLine['level']) => (message: string, fields: LogFields = {}) => lines.push({ ...fields, level, message })
   const log = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') }
-  const counts: Record<string, number> = {}
-  const metrics: Metrics = {
-    count: (name, value) => {
-      counts[name] = (counts[name] ?? 0) + value
-    },
-  }
+  const recorded: Record<string, number[]> = {}
+  const metrics: Metrics = { record: (name, value) => void (recorded[name] ??= []).push(value) }
   watchLog(world, lines)
   const service = wire({ env: { ...world.env, ...env }, clock: world.clock, newId: randomUUID, sleep: () => Promise.resolve(), log, metrics, ...edges })
   const tick = (at: string) => {
@@ -43,7 +39,7 @@ export function serviceIn(world: World, env: Record<string, string> = {}, edges:
   return {
     ...service,
     lines,
-    counts,
+    metrics: recorded,
     snapshotAt,
     pruneAt,
     tickAt: async (at) => {

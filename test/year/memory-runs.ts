@@ -1,3 +1,4 @@
+import type { LastPrune } from '../../lib/model/record.ts'
 import { runKeyText, type Deletion, type Restart, type Run, type RunKey, type Sweep } from '../../lib/model/run.ts'
 import type { InFlight, Runs, ServersInFlight } from '../../lib/runner/ports.ts'
 
@@ -10,7 +11,7 @@ export class MemoryRuns implements Runs {
   readonly #deletions = new Map<string, Deletion>()
   readonly #sweeps = new Map<string, Sweep>()
   readonly #restarts = new Map<string, Restart>()
-  readonly #pruned = new Map<string, Date>()
+  readonly #pruned = new Map<string, LastPrune>()
 
   async get(keys: readonly RunKey[]): Promise<Map<string, Run>> {
     const found = new Map<string, Run>()
@@ -80,12 +81,12 @@ export class MemoryRuns implements Runs {
     this.#restarts.delete(restart.runId)
   }
 
-  async lastPrune(cloud: string): Promise<Date | undefined> {
+  async lastPrune(cloud: string): Promise<LastPrune | undefined> {
     return this.#pruned.get(cloud)
   }
 
-  async recordPrune(cloud: string, at: Date): Promise<void> {
-    this.#pruned.set(cloud, at)
+  async recordPrune(cloud: string, last: LastPrune): Promise<void> {
+    this.#pruned.set(cloud, last)
   }
 
   /** What DynamoDB does with records that have expired. */

@@ -1,7 +1,8 @@
 import { ScheduledImagesError } from '../../lib/model/errors.ts'
+import type { ScheduledImageEvent } from '../../lib/model/event.ts'
 import { marks, type Image } from '../../lib/model/image.ts'
 import { timedCadences } from '../../lib/model/schedule.ts'
-import type { LogFields, Ports, ScheduledImageEvent } from '../../lib/runner/ports.ts'
+import type { LogFields, Ports } from '../../lib/runner/ports.ts'
 import { prune } from '../../lib/runner/prune.ts'
 import { snapshot } from '../../lib/runner/snapshot.ts'
 import { absences, isIn, lateMs, type Deed } from './estate.ts'
@@ -30,7 +31,7 @@ export class World {
       runs: this.runs,
       clouds: { open: async (name) => this.#open(name) },
       events: { publish: (event) => void this.events.push(event) },
-      metrics: { count: () => {} },
+      metrics: { record: () => {} },
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: (message, fields) => void this.errors.push({ ...fields, message }) },
       clock,
       newId,

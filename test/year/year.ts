@@ -42,7 +42,7 @@ export async function playYear(names: readonly string[]): Promise<void> {
 
   const good = world.events.filter(({ type }) => type === 'Scheduled Image Good')
   expect(good).toHaveLength(expectation.good)
-  expect([...new Set(good.map(({ schedule }) => schedule))].toSorted()).toEqual(schedules.toSorted())
+  expect([...new Set(good.map((event) => 'schedule' in event && event.schedule))].toSorted()).toEqual(schedules.toSorted())
   expect(world.events.filter(({ type }) => type === 'Scheduled Images Refused')).toEqual([])
   expect(await world.leftovers()).toEqual([])
 }
