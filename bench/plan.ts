@@ -142,7 +142,7 @@ function imageOf(n: number, schedule: Schedule, age: number, statuses: Map<strin
   statuses?.set(snapshot, 'available')
   const id = `1a500000-0000-4000-8000-${String(n).padStart(12, '0')}`
   return {
-    id, name: `Daily-server-${n}`, owner: project, status: 'active', size: statuses ? 0 : 2 ** 30, createdAt: new Date(now.getTime() - age * dayMs - (n % 3600) * 1000),
+    id, name: `Daily-server-${n}`, owner: project, status: 'active', size: statuses ? 0 : 2 ** 30, minDiskGiB: 0, minRamMiB: 0, createdAt: new Date(now.getTime() - age * dayMs - (n % 3600) * 1000),
     protected: n % 100 === 0, visibility: 'private', hidden: false, tags: ['scheduled-images'],
     properties: {
       [marks.createdBy]: createdBy, [marks.server]: (schedule.server as { id: string }).id, [marks.schedule]: schedule.key, [marks.period]: '2026-11-21', [marks.run]: `run-${n}`, [marks.seal]: id,

@@ -1,8 +1,7 @@
 import { ScheduledImagesError } from '../lib/model/errors.ts'
 import type { Image } from '../lib/model/image.ts'
 import type { Cloud } from '../lib/runner/ports.ts'
-
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+import { isUuid } from './uuid.ts'
 
 /**
  * The image that a person names, by UUID or by its exact name: one of their own project, hidden or not.
@@ -11,7 +10,7 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
  */
 export async function findImage(text: string, cloud: Pick<Cloud, 'image' | 'project'>): Promise<Image> {
   const missing = () => new ScheduledImagesError('IMAGE_NOT_FOUND', `No image with a name or ID of "${text}" exists in the project.`)
-  if (uuid.test(text)) {
+  if (isUuid(text)) {
     const image = await cloud.image.getImage(text.toLowerCase())
     if (image) return image
     throw missing()

@@ -14,6 +14,7 @@ import { registerImages } from './commands/images.ts'
 import { registerList } from './commands/list.ts'
 import { registerNext } from './commands/next.ts'
 import { registerProtect } from './commands/protect.ts'
+import { registerRestore } from './commands/restore.ts'
 import { registerRun } from './commands/run.ts'
 import { registerShow } from './commands/show.ts'
 import { registerSnapshot } from './commands/snapshot.ts'
@@ -27,7 +28,7 @@ export type Register = (program: Command, context: () => Context) => void
 
 const commands: readonly Register[] = [
   registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerCheck, registerRun,
-  registerSnapshot, registerAptHook, registerCloud, registerDoctor, registerCompletion,
+  registerSnapshot, registerRestore, registerAptHook, registerCloud, registerDoctor, registerCompletion,
 ]
 
 /**

@@ -6,12 +6,11 @@ import type { Server } from '../lib/model/server.ts'
 import { indexServers } from '../lib/planner/selection.ts'
 import type { Cloud, Runs } from '../lib/runner/ports.ts'
 import type { Context } from './context.ts'
-
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+import { isUuid } from './uuid.ts'
 
 /** Whether a person gave a server by its UUID: then it need not exist any more. */
 export function isServerId(text: string): boolean {
-  return uuid.test(text)
+  return isUuid(text)
 }
 
 /**

@@ -43,6 +43,12 @@ test('every error code has a row in logs.md, and every row is a code', () => {
   expect(rowsOf('docs/logs.md', 'Codes').toSorted()).toEqual(codes.toSorted())
 })
 
+test('every finding of a restore has a row in restore.md, and every row is one', () => {
+  const [, union] = /export type RestoreFindingCode =(.*?)\n\n/s.exec(read('lib/planner/restore.ts'))!
+  const codes = [...union!.matchAll(/\| '(\w+)'/g)].map(([, code]) => code!)
+  expect(rowsOf('docs/restore.md', 'What is looked at first')).toEqual(codes)
+})
+
 test('every type of event has a row in logs.md, and an example that is as its schema says', () => {
   const types = Object.keys(eventDetails)
   expect(rowsOf('docs/logs.md', 'Events')).toEqual(expect.arrayContaining(types))

@@ -1,13 +1,15 @@
 import type { Answer, Service, WireRequest } from './answer.ts'
 import { Refusal, empty, json, novaFault, page, unauthorized } from './answer.ts'
-import type { Cloud, ProjectRecord, SnapshotRecord, TokenRecord, VolumeRecord } from './cloud.ts'
+import type { Cloud, SnapshotRecord, TokenRecord, VolumeRecord } from './cloud.ts'
 import { zoneless } from './cloud.ts'
+import { VOLUME_QUOTAS, quotaSet, volumesUsed } from './quota.ts'
 import { checkObject, parseBody } from './request-schema.ts'
-import { deleteSnapshot, deleteVolume, hasSnapshotRoom, startVolumeSnapshot } from './volume.ts'
+import { VOLUME_TYPES, deleteSnapshot, deleteVolume, hasSnapshotRoom, startVolumeSnapshot } from './volume.ts'
 
 /** Cinder's `osapi_max_limit`. */
 const PAGE_LIMIT = 1000
 const MAX_MINOR = 70
+const KINDS: ReadonlySet<string> = new Set(['snapshots', 'volumes', 'limits', 'types', 'os-quota-sets'])
 const MALFORMED = 'The server could not comply with the request since it is either malformed or otherwise incorrect.'
 
 /** Cinder: snapshots, volumes and their metadata. */
@@ -20,13 +22,16 @@ export function blockStorage(cloud: Cloud): Service {
       if (caller === undefined) return unauthorized()
       if (path === '/v3' || path === '/v3/') return versions(cloud, 200)
       const minor = microversion(request)
-      const [, project, kind, id, extra] = /^\/v3\/([^/]+)\/([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?$/.exec(path) ?? []
-      if (project === undefined || (kind !== 'snapshots' && kind !== 'volumes' && kind !== 'limits')) {
-        return page(404, 'The resource could not be found.')
-      }
+      const [, project, kind, id, extra] = /^\/v3\/([^/]+)\/([a-z-]+)(?:\/([^/]+))?(?:\/([a-z]+))?$/.exec(path) ?? []
+      if (project === undefined || !KINDS.has(kind ?? '')) return page(404, 'The resource could not be found.')
       if (project !== caller.project?.id) throw new Refusal(400, 'Malformed request url')
       const headers = { 'openstack-api-version': `volume 3.${minor}`, vary: 'OpenStack-API-Version' }
-      if (kind === 'limits') return limits(cloud, caller.project, headers)
+      if (kind === 'os-quota-sets') {
+        return quotaSet(cloud, caller, request, id, VOLUME_QUOTAS) ?? page(404, 'The resource could not be found.')
+      }
+      if (kind === 'limits' && method === 'GET') return json(200, { limits: { rate: [], absolute: limits(cloud, caller) } }, headers)
+      if (kind === 'types' && method === 'GET' && id === undefined) return json(200, { volume_types: VOLUME_TYPES })
+      if (kind !== 'snapshots' && kind !== 'volumes') return page(404, 'The resource could not be found.')
       if (id === undefined || id === 'detail') {
         if (method === 'POST' && kind === 'snapshots') return create(cloud, caller, request, minor, headers)
         if (method !== 'GET') return page(404, 'The resource could not be found.')
@@ -71,6 +76,23 @@ function microversion(request: WireRequest): number {
   return Number(minor)
 }
 
+function limits(cloud: Cloud, { project }: TokenRecord): object {
+  const used = volumesUsed(cloud, project)
+  const snapshots = [...cloud.snapshots.values()].filter(({ projectId }) => projectId === project?.id).length
+  return {
+    maxTotalVolumes: project?.volumeQuota,
+    maxTotalSnapshots: project?.snapshotQuota === Infinity ? -1 : project?.snapshotQuota,
+    maxTotalVolumeGigabytes: project?.gigabyteQuota,
+    maxTotalBackups: 10,
+    maxTotalBackupGigabytes: 1000,
+    totalVolumesUsed: used.volumes,
+    totalGigabytesUsed: used.gigabytes,
+    totalSnapshotsUsed: snapshots,
+    totalBackupsUsed: 0,
+    totalBackupGigabytesUsed: 0,
+  }
+}
+
 function versions(cloud: Cloud, status: number): Answer {
   return json(status, {
     versions: [
@@ -88,25 +110,6 @@ function versions(cloud: Cloud, status: number): Answer {
       },
     ],
   })
-}
-
-/** Snapshots count in gigabytes as volumes do. */
-function limits(cloud: Cloud, { id, snapshotQuota }: ProjectRecord, headers: Record<string, string>): Answer {
-  const volumes = [...cloud.volumes.values()].filter(({ projectId }) => projectId === id)
-  const snapshots = [...cloud.snapshots.values()].filter(({ projectId }) => projectId === id)
-  const absolute = {
-    maxTotalVolumes: 1000,
-    maxTotalSnapshots: snapshotQuota === Infinity ? -1 : snapshotQuota,
-    maxTotalVolumeGigabytes: 1000,
-    maxTotalBackups: 10,
-    maxTotalBackupGigabytes: 1000,
-    totalVolumesUsed: volumes.length,
-    totalGigabytesUsed: [...volumes, ...snapshots].reduce((sum, { size }) => sum + size, 0),
-    totalSnapshotsUsed: snapshots.length,
-    totalBackupsUsed: 0,
-    totalBackupGigabytesUsed: 0,
-  }
-  return json(200, { limits: { rate: [], absolute } }, headers)
 }
 
 /** `POST /snapshots`: a person's own. */
@@ -247,7 +250,7 @@ function volumeView(cloud: Cloud, volume: VolumeRecord): object {
     updated_at: zoneless(volume.updatedAt),
     name: volume.name,
     description: '',
-    volume_type: '__DEFAULT__',
+    volume_type: volume.type,
     snapshot_id: volume.snapshotId,
     source_volid: null,
     metadata: Object.fromEntries(volume.metadata),

@@ -8,6 +8,11 @@ export interface ProjectRecord {
   readonly name: string
   imageQuota: number
   snapshotQuota: number
+  instanceQuota: number
+  coreQuota: number
+  ramQuota: number
+  volumeQuota: number
+  gigabyteQuota: number
 }
 
 /** What a user may do in a project. Whether `reader` may write is {@link CloudSettings.readersOnlyRead} (lab README §2). */
@@ -19,6 +24,8 @@ export interface UserRecord {
   readonly name: string
   readonly password: string
   readonly roles: Map<string, Role>
+  /** Public keys, by name. */
+  readonly keys: Map<string, string>
 }
 
 /** An application credential: a user in one project, with a secret of its own. */
@@ -123,6 +130,7 @@ export interface ServerRecord {
   readonly projectId: string
   readonly userId: string
   readonly flavorId: string
+  readonly keyName: string | null
   vmState: string
   taskState: string | null
   powerState: number
@@ -154,6 +162,7 @@ export interface VolumeRecord {
   readonly size: number
   status: string
   readonly snapshotId: string | null
+  readonly type: string
   readonly metadata: Map<string, string>
   readonly imageMetadata: Map<string, string>
   readonly createdAt: number

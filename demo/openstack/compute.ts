@@ -1,7 +1,8 @@
 import type { Answer, Service, WireRequest } from './answer.ts'
 import { Refusal, empty, json, novaFault, page, unauthorized } from './answer.ts'
 import type { Cloud, ServerRecord, TokenRecord } from './cloud.ts'
-import { checkMetadata, parseBody } from './request-schema.ts'
+import { COMPUTE_QUOTAS, quotaSet, serversUsed } from './quota.ts'
+import { checkMetadata, checkObject, checkText, parseBody } from './request-schema.ts'
 import { actOnServer, demandUnlocked, recordAction } from './server-action.ts'
 import { bootServer, deleteServer } from './server-boot.ts'
 import { listServers } from './server-list.ts'
@@ -67,7 +68,9 @@ function route(cloud: Cloud, caller: TokenRecord, request: WireRequest, minor: n
   const [kind, id, part, name, ...rest] = request.path.slice('/v2.1/'.length).split('/')
   if (rest.length > 0) return undefined
   if (kind === 'limits' && method === 'GET') return limits(cloud, caller, minor)
-  if (kind === 'flavors' && method === 'GET') return flavors(cloud, id, minor)
+  if (kind === 'flavors' && method === 'GET') return flavors(cloud, request, id, minor)
+  if (kind === 'os-keypairs') return keys(caller, request, id)
+  if (kind === 'os-quota-sets') return quotaSet(cloud, caller, request, id, COMPUTE_QUOTAS)
   if (kind !== 'servers') return undefined
   if (id === undefined) {
     if (method === 'GET') return listServers(cloud, caller, request, minor, false)
@@ -201,33 +204,58 @@ function actions(server: ServerRecord, requestId: string | undefined, minor: num
   return json(200, { instanceAction: actionView(server, found, minor, true) })
 }
 
-function flavors(cloud: Cloud, id: string | undefined, minor: number): Answer {
+function flavors(cloud: Cloud, { query, path }: WireRequest, id: string | undefined, minor: number): Answer {
   if (id === undefined || id === 'detail') {
+    const known = [...cloud.flavors.keys()]
+    const first = known.indexOf(query.get('marker') ?? '') + 1
+    const shown = known.slice(first, first + Number(query.get('limit') ?? cloud.settings.serverPageLimit))
+    const last = shown.at(-1)
+    const next = `${cloud.url}/compute${path}?limit=${shown.length}&marker=${last}`
     return json(200, {
-      flavors: [...cloud.flavors.keys()].map((known) => flavorView(cloud, known, id === 'detail', minor)),
+      flavors: shown.map((each) => flavorView(cloud, each, id === 'detail', minor)),
+      ...(last !== known.at(-1) && { flavors_links: [{ rel: 'next', href: next }] }),
     })
   }
   if (!cloud.flavors.has(id)) throw new Refusal(404, `Flavor ${id} could not be found.`)
   return json(200, { flavor: flavorView(cloud, id, true, minor) })
 }
 
+/** A user's own keys, whatever the project. */
+function keys({ user }: TokenRecord, request: WireRequest, id: string | undefined): Answer | undefined {
+  const name = id === undefined ? undefined : decodeURIComponent(id)
+  if (name === undefined) {
+    if (request.method !== 'POST') return undefined
+    const wanted = checkObject('keypair', parseBody(request.body)['keypair'], ['name', 'public_key'], ['name', 'public_key'])
+    const made = { name: checkText('name', wanted['name'], 1, 255), public_key: checkText('public_key', wanted['public_key'], 1, 65_535) }
+    user.keys.set(made.name, made.public_key)
+    return json(200, { keypair: { ...made, user_id: user.id } })
+  }
+  const key = user.keys.get(name)
+  if (key === undefined) throw new Refusal(404, `Keypair ${name} not found for user ${user.id}`)
+  if (request.method === 'GET') return json(200, { keypair: { name, public_key: key, user_id: user.id } })
+  if (request.method !== 'DELETE') return undefined
+  user.keys.delete(name)
+  return empty(202)
+}
+
 function limits(cloud: Cloud, caller: TokenRecord, minor: number): Answer {
-  const mine = [...cloud.servers.values()].filter(({ projectId }) => projectId === caller.project?.id)
+  const { project } = caller
+  const used = serversUsed(cloud, project)
   return json(200, {
     limits: {
       rate: [],
       absolute: {
-        maxTotalInstances: 1000,
-        maxTotalCores: 10000,
-        maxTotalRAMSize: 10000000,
+        maxTotalInstances: project?.instanceQuota,
+        maxTotalCores: project?.coreQuota,
+        maxTotalRAMSize: project?.ramQuota,
         maxServerMeta: 128,
         ...(minor < 39 && { maxImageMeta: 128 }),
         maxTotalKeypairs: 100,
         maxServerGroups: 10,
         maxServerGroupMembers: 10,
-        totalRAMUsed: mine.length * 64,
-        totalCoresUsed: mine.length,
-        totalInstancesUsed: mine.length,
+        totalRAMUsed: used.ram,
+        totalCoresUsed: used.cores,
+        totalInstancesUsed: used.instances,
         totalServerGroupsUsed: 0,
       },
     },

@@ -17,6 +17,8 @@ export interface ImageSeen {
   readonly protected: boolean
   readonly hidden: boolean
   readonly size: number | null
+  readonly minDiskGiB: number
+  readonly minRamMiB: number
   readonly createdAt: Date
 }
 
@@ -71,6 +73,8 @@ export function seenImage(image: ImageRecord): ImageSeen {
     protected: image.protected,
     hidden,
     size,
+    minDiskGiB: image.minDisk,
+    minRamMiB: image.minRam,
     createdAt: new Date(image.createdAt),
   }
 }

@@ -1,18 +1,21 @@
 import { Refusal } from './answer.ts'
-import type { Attachment, Cloud, ImageRecord, ServerRecord, TokenRecord, VolumeRecord } from './cloud.ts'
+import type { Attachment, Cloud, FlavorRecord, ImageRecord, ServerRecord, TokenRecord, VolumeRecord } from './cloud.ts'
 import { rootAttachment } from './cloud.ts'
 import { isVisible } from './image-record.ts'
+import { str } from './python.ts'
 import type { Json } from './request-schema.ts'
 import { checkMetadata, checkName, checkObject, invalid, isObject } from './request-schema.ts'
 import { checkTags } from './server-tags.ts'
 import { POWER } from './server-view.ts'
-import { IMAGE_ATTRIBUTES, newVolume, releaseVolumes, rootVolume, volumeImageMetadata } from './volume.ts'
+import { demandRoom, lackOfVolumes } from './quota.ts'
+import { IMAGE_ATTRIBUTES, VOLUME_TYPES, newVolume, releaseVolumes, rootVolume, volumeImageMetadata } from './volume.ts'
 
 /** How long a server takes to boot, to be rebuilt, and to go. */
 const BOOT_SECONDS = 1
 const DELETE_SECONDS = 0.4
 /** Where servers run unless told otherwise. */
 export const DEFAULT_HOST = 'compute-1'
+const GIB = 1024 ** 3
 const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i
 const SERVER_KEYS =
   `name flavorRef imageRef metadata networks block_device_mapping_v2 adminPass availability_zone config_drive
@@ -27,6 +30,8 @@ interface Disk {
   readonly snapshotId?: string
   readonly volume?: VolumeRecord
   readonly size: number
+  readonly device?: string
+  readonly type?: string
 }
 
 /**
@@ -37,7 +42,8 @@ interface Disk {
 export function bootServer(cloud: Cloud, caller: TokenRecord, body: Json, minor: number): ServerRecord {
   if (!('server' in body)) throw new Refusal(400, "'server' is a required property")
   const keys = minor >= 52 ? [...SERVER_KEYS, 'tags'] : SERVER_KEYS
-  const wanted = checkObject('server', body['server'], ['name', 'flavorRef'], keys)
+  const wanted = checkObject('server', body['server'], ['name', 'flavorRef', ...(minor >= 37 ? ['networks'] : [])], keys)
+  checkNetworks(wanted['networks'] ?? [])
   const name = checkName(wanted['name'])
   const metadata = new Map(Object.entries(checkMetadata(wanted['metadata'] ?? {})))
   const tags = checkTags(wanted['tags'] ?? [])
@@ -48,8 +54,13 @@ export function bootServer(cloud: Cloud, caller: TokenRecord, body: Json, minor:
   }
   const image = imageRef === '' ? undefined : bootImage(cloud, caller, imageRef, 'Can not find requested image')
   const given = wanted['block_device_mapping_v2']
-  const asked = (Array.isArray(given) ? given : []).map((item) => disk(cloud, caller, item))
-  const disks = [...mappedDisks(cloud, caller, image), ...asked]
+  const asked = (Array.isArray(given) ? given : []).map((item) => disk(cloud, caller, item, minor))
+  // A disk that is named again is taken as it is asked for; Nova knows it by its device alone.
+  const mapped = mappedDisks(cloud, caller, image).filter(({ device }) => device === undefined || !asked.some((each) => each.device === device))
+  const disks = [...mapped, ...asked]
+  if (disks.filter(({ bootIndex }) => bootIndex === 0).length > 1) {
+    throw new Refusal(400, 'Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.')
+  }
   if (image === undefined && !disks.some(({ bootIndex }) => bootIndex === 0)) {
     throw new Refusal(400, 'Missing imageRef attribute')
   }
@@ -61,6 +72,13 @@ export function bootServer(cloud: Cloud, caller: TokenRecord, body: Json, minor:
   if (caller.project === undefined) {
     throw new Refusal(403, "Policy doesn't allow os_compute_api:servers:create to be performed.")
   }
+  if (image !== undefined) demandFit(flavor, image, root !== undefined)
+  const keyName = wanted['key_name']
+  if (typeof keyName === 'string' && !caller.user.keys.has(keyName)) throw new Refusal(400, 'Invalid key_name provided.')
+  if (![undefined, 'nova'].includes(wanted['availability_zone'] as string | undefined)) {
+    throw new Refusal(400, 'The requested availability zone is not available')
+  }
+  demandRoom(cloud, caller.project, flavor)
   const inherited = marks(image ?? root?.image, root === undefined ? undefined : sourceVolume(cloud, root))
   // An image that has one passes its own base on, be it empty (lab README §1).
   if (!inherited.has('base_image_ref')) inherited.set('base_image_ref', imageRef)
@@ -69,6 +87,7 @@ export function bootServer(cloud: Cloud, caller: TokenRecord, body: Json, minor:
     projectId: caller.project.id,
     userId: caller.user.id,
     flavorId: flavor.id,
+    keyName: typeof keyName === 'string' ? keyName : null,
     metadata,
     imageRef,
     inherited: withBooter(inherited, caller),
@@ -109,7 +128,7 @@ export function newServer(
   cloud: Cloud,
   given: Pick<
     ServerRecord,
-    'name' | 'projectId' | 'userId' | 'flavorId' | 'metadata' | 'imageRef' | 'inherited' | 'minDisk'
+    'name' | 'projectId' | 'userId' | 'flavorId' | 'keyName' | 'metadata' | 'imageRef' | 'inherited' | 'minDisk'
   >,
 ): ServerRecord {
   const createdAt = cloud.second()
@@ -145,6 +164,12 @@ function spawn(cloud: Cloud, server: ServerRecord, disks: readonly Disk[]): void
         ? 'Build of instance aborted: oslab: spawn failed on purpose'
         : "Invalid input received: Invalid snapshot: Originating snapshot status must be one of 'available' values"
     breakServer(cloud, server, 500, message)
+    server.host = ''
+    return
+  }
+  const lack = lackOfVolumes(cloud, server, disks.filter(({ local, volume }) => !local && volume === undefined))
+  if (lack !== undefined) {
+    breakServer(cloud, server, 500, lack)
     server.host = ''
     return
   }
@@ -187,6 +212,7 @@ function volumeFor(cloud: Cloud, server: ServerRecord, disk: Disk): VolumeRecord
     size: disk.size,
     name: blank ? `${server.id}-blank-vol` : '',
     snapshotId: disk.snapshotId ?? null,
+    type: disk.type ?? VOLUME_TYPES[0].name,
     imageMetadata: blank ? new Map() : imageMetadata,
   })
 }
@@ -203,14 +229,43 @@ export function bootImage(cloud: Cloud, caller: TokenRecord, id: string, missing
   return image
 }
 
+/** @throws {@link Refusal} 400 for a flavor that is too small for an image. */
+function demandFit(flavor: FlavorRecord, image: ImageRecord, volumeBacked: boolean): void {
+  if (flavor.ram < image.minRam) throw new Refusal(400, "Flavor's memory is too small for requested image.")
+  const [disk, least] = [flavor.disk * GIB, image.minDisk * GIB]
+  if (!volumeBacked && flavor.disk > 0 && disk < least) {
+    throw new Refusal(
+      400,
+      `Flavor's disk is smaller than the minimum size specified in image metadata. Flavor disk is ${disk} bytes, minimum size is ${least} bytes.`,
+    )
+  }
+}
+
+/** There is no network to name, as in the lab. @throws {@link Refusal} 400 */
+function checkNetworks(given: unknown): void {
+  for (const network of Array.isArray(given) ? given : []) {
+    const id = isObject(network) ? network['uuid'] : undefined
+    if (typeof id !== 'string' || !UUID.test(id)) throw invalid('networks', given, `${str(given)} is not valid under any of the given schemas`)
+    throw new Refusal(400, `Network ${id} could not be found.`)
+  }
+}
+
 /** The disks that a volume-backed snapshot names; none for an ordinary image. */
 function mappedDisks(cloud: Cloud, caller: TokenRecord, image: ImageRecord | undefined): Disk[] {
   const mapping: unknown = JSON.parse(image?.properties.get('block_device_mapping') ?? '[]')
-  return (Array.isArray(mapping) ? mapping : []).map((item) => disk(cloud, caller, item))
+  return (Array.isArray(mapping) ? mapping : []).map((item) => disk(cloud, caller, item, Infinity))
 }
 
-function disk(cloud: Cloud, caller: TokenRecord, item: unknown): Disk {
+function disk(cloud: Cloud, caller: TokenRecord, item: unknown, minor: number): Disk {
   if (!isObject(item)) throw invalid('block_device_mapping_v2', item, 'is not of type object')
+  const type = item['volume_type']
+  if ('volume_type' in item && minor < 67) {
+    throw invalid('0', item, "Additional properties are not allowed ('volume_type' was unexpected)")
+  }
+  if (typeof type === 'string' && !VOLUME_TYPES.some(({ id, name }) => type === name || type === id)) {
+    throw new Refusal(400, `Volume type ${type} could not be found.`)
+  }
+  const device = item['device_name']
   const source = item['source_type']
   const ref = item['snapshot_id'] ?? item['uuid'] ?? item['image_id'] ?? item['volume_id']
   const id = typeof ref === 'string' ? ref : ''
@@ -220,6 +275,8 @@ function disk(cloud: Cloud, caller: TokenRecord, item: unknown): Disk {
     deleteOnTermination: item['delete_on_termination'] === true,
     local: item['destination_type'] === 'local',
     size: Number(item['volume_size'] ?? 1),
+    ...(typeof device === 'string' && { device }),
+    ...(typeof type === 'string' && { type }),
   }
   if (source === 'image') return { ...common, image: bootImage(cloud, caller, id, 'Can not find requested image') }
   if (source === 'snapshot') {
@@ -251,6 +308,8 @@ export function rebuildServer(
 ): void {
   const image = bootImage(cloud, caller, imageId, 'Cannot find image for rebuild')
   const backing = rootAttachment(server)
+  const flavor = cloud.flavors.get(server.flavorId)
+  if (flavor !== undefined) demandFit(flavor, image, backing !== undefined)
   if (backing !== undefined && minor < 93) {
     throw new Refusal(
       400,

@@ -72,7 +72,7 @@ export function serverView(cloud: Cloud, server: ServerRecord, minor: number, si
     ...serverHead(cloud, server, minor),
     'OS-EXT-AZ:availability_zone': 'nova',
     config_drive: '',
-    key_name: null,
+    key_name: server.keyName,
     'OS-SRV-USG:launched_at': server.launchedAt === null ? null : zoneless(server.launchedAt),
     'OS-SRV-USG:terminated_at': null,
     'OS-EXT-STS:task_state': server.taskState,

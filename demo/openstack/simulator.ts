@@ -14,6 +14,7 @@ import { newImage, removeImage } from './image-record.ts'
 import type { ImageSeen, ServerSeen, SnapshotSeen, VolumeSeen } from './inspection.ts'
 import { seenImage, seenServer, seenSnapshot, seenVolume } from './inspection.ts'
 import type { Daemon } from './outage.ts'
+import { DEFAULT_QUOTAS, type Quota } from './quota.ts'
 import { recordAction } from './server-action.ts'
 import { DEFAULT_HOST, attach, marks, newServer, withBooter } from './server-boot.ts'
 import { powerOf, vmStateOf } from './server-view.ts'
@@ -54,7 +55,10 @@ export interface OpenStackSimulatorOptions {
   readonly onRequest?: (request: RecordedRequest) => void
 }
 
-/** A project. Quotas are unlimited unless given. */
+/** What a project may have of everything that is counted. */
+export type Quotas = Partial<Record<'imageQuota' | 'snapshotQuota' | Quota, number>>
+
+/** A project. Quotas are unlimited, or ample, unless given. */
 export interface Project {
   readonly id: string
   readonly name: string
@@ -116,7 +120,7 @@ export interface OpenStackSimulator {
   readonly baseImageId: string
   /** Every request so far, oldest first. */
   readonly requests: readonly RecordedRequest[]
-  addProject(name: string, quotas?: { readonly imageQuota?: number; readonly snapshotQuota?: number }): Project
+  addProject(name: string, quotas?: Quotas): Project
   /** @param roles - By project id or name. */
   addUser(name: string, password: string, roles: Readonly<Record<string, Role>>): User
   addApplicationCredential(
@@ -127,7 +131,7 @@ export interface OpenStackSimulator {
   addImage(project: Project, seed: ImageSeed): ImageSeen
   addServer(project: Project, seed: ServerSeed): ServerSeen
   /** Changes the quotas that are given; what is over them stays. */
-  setQuotas(project: Project, quotas: { readonly imageQuota?: number; readonly snapshotQuota?: number }): void
+  setQuotas(project: Project, quotas: Quotas): void
   /** What there is now, oldest first. Deleted things are absent. */
   images(): ImageSeen[]
   servers(): ServerSeen[]
@@ -206,9 +210,8 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
     return [...cloud.images.values()].find(({ name }) => name === 'cirros-lab')?.id ?? ''
   }
 
-  function addProject(name: string, quotas: { imageQuota?: number; snapshotQuota?: number } = {}): Project {
-    const { imageQuota = Infinity, snapshotQuota = Infinity } = quotas
-    const project: ProjectRecord = { id: cloud.ids.hex(), name, imageQuota, snapshotQuota }
+  function addProject(name: string, quotas: Quotas = {}): Project {
+    const project: ProjectRecord = { id: cloud.ids.hex(), name, imageQuota: Infinity, snapshotQuota: Infinity, ...DEFAULT_QUOTAS, ...quotas }
     cloud.projects.set(project.id, project)
     return { id: project.id, name }
   }
@@ -220,7 +223,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
       return [found.id, role] as const
     })
     const id = cloud.ids.hex()
-    cloud.users.set(id, { id, name, password, roles: new Map(byProject) })
+    cloud.users.set(id, { id, name, password, roles: new Map(byProject), keys: new Map() })
     return { id, name }
   }
 
@@ -260,7 +263,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
     const owner = cloud.projects.get(project.id)
     const inherited = marks(base)
     if (!inherited.has('base_image_ref')) inherited.set('base_image_ref', seed.volumeBacked ? '' : base.id)
-    const nobody = { id: '0'.repeat(32), name: 'operator', password: '', roles: new Map() }
+    const nobody = { id: '0'.repeat(32), name: 'operator', password: '', roles: new Map(), keys: new Map() }
     const booter: TokenRecord = {
       id: '',
       auditId: '',
@@ -276,6 +279,7 @@ export async function startOpenStack(options: OpenStackSimulatorOptions = {}): P
       projectId: project.id,
       userId: (user ?? nobody).id,
       flavorId: seed.volumeBacked ? 'lab.nodisk' : 'lab.tiny',
+      keyName: null,
       metadata: new Map(Object.entries(seed.metadata ?? {})),
       imageRef: seed.volumeBacked ? '' : base.id,
       inherited,

@@ -7,6 +7,11 @@ const STORAGE_SECONDS = 0.1
 const UNDELETABLE =
   'Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.'
 
+/** The kinds of storage that the cloud has. */
+export const VOLUME_TYPES = [
+  { id: '0d8c1b5e-0000-4000-8000-000000000001', name: '__DEFAULT__', is_public: true, description: 'Default Volume Type', extra_specs: {}, 'os-volume-type-access:is_public': true },
+] as const
+
 /** What Cinder adds to an image's properties when it makes a volume of it; nova leaves these out again. */
 export const IMAGE_ATTRIBUTES: ReadonlySet<string> = new Set(
   'image_id image_name size checksum container_format disk_format min_ram min_disk'.split(' '),
@@ -26,6 +31,7 @@ export function newVolume(
     userId: owner.userId,
     status: 'available',
     snapshotId: null,
+    type: VOLUME_TYPES[0].name,
     metadata: new Map(),
     imageMetadata: new Map(),
     createdAt,

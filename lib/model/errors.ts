@@ -55,6 +55,10 @@ export type ErrorCode =
   | 'IMAGE_STUCK'
   | 'IMAGE_UNUSABLE'
   | 'VOLUME_SNAPSHOT_FAILED'
+  // a restore
+  | 'RESTORE_REFUSED'
+  | 'RESTORE_FAILED'
+  | 'RESTORE_UNFINISHED'
   // a period in which nothing was tried
   | 'NOT_ATTEMPTED'
   // a plan that breaks a law, and was not carried out

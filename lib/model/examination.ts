@@ -19,13 +19,6 @@ export interface Login {
   readonly tokenExpiresAt: Date
 }
 
-/** What somebody has used of what they may. */
-export interface Quota {
-  readonly used: number
-  /** undefined: without limit. */
-  readonly limit: number | undefined
-}
-
 /**
  * Whether something is allowed, as far as can be found out without doing it: `yes` means that nothing refuses it, `policy` that the
  * service does, and `access rules` that the application credential's own rules do.

@@ -43,6 +43,10 @@ export interface Image {
   readonly hidden: boolean
   /** Bytes; null while there are none, 0 for a volume-backed server's image. */
   readonly size: number | null
+  /** What a flavor has to offer at least, in GiB; 0 for anything. */
+  readonly minDiskGiB: number
+  /** The same of memory, in MiB. */
+  readonly minRamMiB: number
   readonly tags: readonly string[]
   /** Everything else that Glance stores, by its exact name; values that are not strings are left out. */
   readonly properties: Readonly<Record<string, string>>
@@ -72,10 +76,23 @@ export interface VolumeSnapshot {
 /** A Cinder volume, as far as a server's image can be read from it. */
 export interface Volume {
   readonly id: string
+  /** `in-use`, `available`, `error`, … */
+  readonly status: string
   /** Whether it was made from an image, or from another volume that was. */
   readonly bootable: boolean
   /** What Cinder kept of that image: its properties, and `image_id`, `image_name`, `size` and the like. Empty without one. */
   readonly imageMetadata: Readonly<Record<string, string>>
+}
+
+/** A volume that booting from a volume-backed server's image makes. */
+export interface ImageDevice {
+  /** The id of the Cinder snapshot that it is made of. */
+  readonly snapshot: string
+  /** `/dev/sda` */
+  readonly device: string | undefined
+  /** 0 for the root disk, -1 for one that is not booted from. */
+  readonly bootIndex: number
+  readonly deleteOnTermination: boolean
 }
 
 /**
@@ -88,7 +105,15 @@ export function makingSeconds(image: Image): number | undefined {
 }
 
 const uuid = z.guid()
-const blockDeviceMapping = z.array(z.looseObject({ snapshot_id: uuid.nullish(), source_type: z.string().nullish() }))
+const blockDeviceMapping = z.array(
+  z.looseObject({
+    snapshot_id: uuid.nullish(),
+    source_type: z.string().nullish(),
+    device_name: z.string().nullish().catch(undefined),
+    boot_index: z.number().nullish().catch(undefined),
+    delete_on_termination: z.boolean().nullish().catch(undefined),
+  }),
+)
 
 /**
  * Reads which Cinder snapshots belong to an image.
@@ -107,6 +132,16 @@ export function volumeSnapshots(image: Image): VolumeSnapshots {
     else if (source_type === 'snapshot' || source_type === 'volume') return { kind: 'unreadable' }
   }
   return ids.length === 0 ? { kind: 'none' } : { kind: 'snapshots', ids: [...new Set(ids)] }
+}
+
+/** The volumes that booting from an image makes; none for an ordinary image, and for one whose mapping cannot be read. */
+export function imageDevices(image: Image): ImageDevice[] {
+  const devices = blockDeviceMapping.safeParse(json(image.properties['block_device_mapping'] ?? ''))
+  return (devices.data ?? []).flatMap(({ snapshot_id, device_name, boot_index, delete_on_termination }) =>
+    snapshot_id
+      ? [{ snapshot: snapshot_id, device: device_name ?? undefined, bootIndex: boot_index ?? -1, deleteOnTermination: delete_on_termination ?? false }]
+      : [],
+  )
 }
 
 function json(text: string): unknown {

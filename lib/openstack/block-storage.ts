@@ -1,7 +1,8 @@
 import * as z from 'zod'
-import type { Permission, Quota } from '../model/examination.ts'
+import type { Permission } from '../model/examination.ts'
 import type { Volume, VolumeSnapshot } from '../model/image.ts'
-import { parseAnswer } from './answer.ts'
+import type { VolumeQuotas } from '../model/quota.ts'
+import { parseAnswer, quotaOf } from './answer.ts'
 import { linksSchema, nextOf, readPages } from './pages.ts'
 import { nothing, permission } from './permission.ts'
 import type { Session } from './session.ts'
@@ -17,14 +18,16 @@ const volumeSchema = z
   .object({
     volume: z.object({
       id: z.guid(),
+      status: z.string(),
       // Cinder writes "true" and "false".
       bootable: z.union([z.boolean(), z.string()]),
       volume_image_metadata: z.record(z.string(), z.unknown()).default({}),
     }),
   })
   .transform(
-    ({ volume: { id, bootable, volume_image_metadata } }): Volume => ({
+    ({ volume: { id, status, bootable, volume_image_metadata } }): Volume => ({
       id,
+      status,
       bootable: String(bootable).toLowerCase() === 'true',
       imageMetadata: Object.fromEntries(Object.entries(volume_image_metadata).filter((entry): entry is [string, string] => typeof entry[1] === 'string')),
     }),
@@ -33,18 +36,27 @@ const volumeSchema = z
 const volumeSizesSchema = z
   .object({ volumes: z.array(z.object({ id: z.guid(), size: z.number().min(0) })), volumes_links: linksSchema })
   .transform(({ volumes, volumes_links }) => ({ volumes, next: nextOf(volumes_links) }))
-const amount = z.number().min(-1)
 const limitsSchema = z
-  .object({ limits: z.object({ absolute: z.object({ maxTotalSnapshots: amount, totalSnapshotsUsed: amount, maxTotalVolumeGigabytes: amount, totalGigabytesUsed: amount }) }) })
-  .transform(({ limits: { absolute } }) => ({
-    snapshots: quota(absolute.totalSnapshotsUsed, absolute.maxTotalSnapshots),
-    gigabytes: quota(absolute.totalGigabytesUsed, absolute.maxTotalVolumeGigabytes),
-  }))
-
-/** A limit of -1 is none. */
-function quota(used: number, limit: number): Quota {
-  return { used, limit: limit === -1 ? undefined : limit }
-}
+  .object({
+    limits: z.object({
+      absolute: z.object({
+        maxTotalVolumes: z.number(),
+        totalVolumesUsed: z.number(),
+        maxTotalSnapshots: z.number(),
+        totalSnapshotsUsed: z.number(),
+        maxTotalVolumeGigabytes: z.number(),
+        totalGigabytesUsed: z.number(),
+      }),
+    }),
+  })
+  .transform(
+    ({ limits: { absolute } }): VolumeQuotas => ({
+      volumes: quotaOf(absolute.maxTotalVolumes, absolute.totalVolumesUsed),
+      snapshots: quotaOf(absolute.maxTotalSnapshots, absolute.totalSnapshotsUsed),
+      gigabytes: quotaOf(absolute.maxTotalVolumeGigabytes, absolute.totalGigabytesUsed),
+    }),
+  )
+const typesSchema = z.object({ volume_types: z.array(z.object({ id: z.string(), name: z.string() })) })
 
 /** Cinder v3, as far as volume-backed images need it. @see https://docs.openstack.org/api-ref/block-storage/v3/ */
 export class BlockStorage {
@@ -67,6 +79,16 @@ export class BlockStorage {
     return answer.status === 404 ? undefined : parseAnswer(answer, volumeSchema, what)
   }
 
+  /** What the project may have and has, `GET /limits`. */
+  async getQuotas(): Promise<VolumeQuotas> {
+    return this.#session.get('block-storage', '/limits', limitsSchema, { what: 'Looking up the quotas of volumes' })
+  }
+
+  /** The kinds of storage that the project may use, `GET /types`. */
+  async listVolumeTypes(): Promise<{ readonly id: string; readonly name: string }[]> {
+    return (await this.#session.get('block-storage', '/types', typesSchema, { what: 'Listing volume types' })).volume_types
+  }
+
   /** `GET /snapshots/{id}`. @returns false when Cinder answers 404. */
   async hasSnapshot(id: string): Promise<boolean> {
     const answer = await this.#session.send('block-storage', `/snapshots/${encodeURIComponent(id)}`, { method: 'GET', expect: [404], what: `Looking up volume snapshot ${id}` })
@@ -82,11 +104,6 @@ export class BlockStorage {
   async deleteSnapshot(id: string): Promise<boolean> {
     const answer = await this.#session.send('block-storage', `/snapshots/${encodeURIComponent(id)}`, { method: 'DELETE', expect: [404], what: `Deleting volume snapshot ${id}` })
     return answer.status !== 404
-  }
-
-  /** What the project may have: `snapshots`, and `gigabytes` (GiB) of volumes and their snapshots together. `GET /limits`. */
-  async limits(): Promise<{ readonly snapshots: Quota; readonly gigabytes: Quota }> {
-    return this.#session.get('block-storage', '/limits', limitsSchema, { what: 'Asking Cinder for the quota' })
   }
 
   /** The sizes of the project's volumes in GiB, by their ids. */

@@ -1,8 +1,10 @@
 import * as z from 'zod'
 import { ScheduledImagesError, type ErrorCode } from '../model/errors.ts'
 import type { Permission } from '../model/examination.ts'
-import type { Server } from '../model/server.ts'
-import { json, parseAnswer } from './answer.ts'
+import type { Flavor } from '../model/flavor.ts'
+import type { ComputeQuotas } from '../model/quota.ts'
+import type { NewServer, Server, ServerDetails } from '../model/server.ts'
+import { json, parseAnswer, quotaOf } from './answer.ts'
 import { linksSchema, nextOf, readPages } from './pages.ts'
 import { nothing, permission } from './permission.ts'
 import type { Session } from './session.ts'
@@ -38,14 +40,57 @@ const serversSchema = z
   .object({ servers: z.array(serverSchema), servers_links: linksSchema })
   .transform(({ servers, servers_links }) => ({ servers, next: nextOf(servers_links) }))
 const showSchema = z.object({ server: serverSchema })
+const detailsSchema = z.object({
+  server: z.object({
+    flavor: z.object({ id: z.string().optional() }).nullish(),
+    locked: z.boolean().default(false),
+    fault: z.object({ message: z.string().nullish() }).nullish(),
+  }),
+})
+const attachmentsSchema = z.object({ volumeAttachments: z.array(z.object({ volumeId: z.string(), device: z.string().nullish() })) })
+const flavorsSchema = z
+  .object({
+    flavors: z.array(
+      z
+        .object({ id: z.string(), name: z.string(), vcpus: z.number(), ram: z.number(), disk: z.number(), 'OS-FLV-EXT-DATA:ephemeral': z.number().default(0) })
+        .transform(({ id, name, vcpus, ram, disk, ...rest }): Flavor => ({ id, name, vcpus, ramMiB: ram, diskGiB: disk, ephemeralGiB: rest['OS-FLV-EXT-DATA:ephemeral'] })),
+    ),
+    flavors_links: linksSchema,
+  })
+  .transform(({ flavors, flavors_links }) => ({ flavors, next: nextOf(flavors_links) }))
+const limitsSchema = z
+  .object({
+    limits: z.object({
+      absolute: z.object({
+        maxTotalInstances: z.number(),
+        totalInstancesUsed: z.number(),
+        maxTotalCores: z.number(),
+        totalCoresUsed: z.number(),
+        maxTotalRAMSize: z.number(),
+        totalRAMUsed: z.number(),
+      }),
+    }),
+  })
+  .transform(
+    ({ limits: { absolute } }): ComputeQuotas => ({
+      instances: quotaOf(absolute.maxTotalInstances, absolute.totalInstancesUsed),
+      cores: quotaOf(absolute.maxTotalCores, absolute.totalCoresUsed),
+      ramMiB: quotaOf(absolute.maxTotalRAMSize, absolute.totalRAMUsed),
+    }),
+  )
+const madeSchema = z.object({ server: z.object({ id: z.guid() }) })
 const imageIdSchema = z.object({ image_id: z.guid() })
 
 /** From this microversion on servers show their tags. */
 const tagsMicroversion = '2.26'
 /** From this microversion on the id of the new image is in the body; below it is in `Location` only (lab finding, §1). */
 const createImageMicroversion = '2.45'
+/** From this microversion on a request says itself what becomes of networks: `auto`, `none`, or which. */
+const networksMicroversion = '2.37'
+/** From this microversion on a request may say of what type a volume is to be. */
+const volumeTypeMicroversion = '2.67'
 /** A busy Nova answers after 12 s, and a volume-backed server with many volumes later still (lab finding, §10). */
-const createImageTimeoutMs = 120_000
+const longActionTimeoutMs = 120_000
 
 /** Nova, as far as snapshots need it. @see https://docs.openstack.org/api-ref/compute/ */
 export class Compute {
@@ -75,6 +120,111 @@ export class Compute {
     return answer.status === 404 ? undefined : parseAnswer(answer, showSchema, what).server
   }
 
+  /** The same with what can be seen of one server only. It takes two requests. @returns undefined when it does not exist. */
+  async inspectServer(id: string): Promise<ServerDetails | undefined> {
+    const what = `Looking up server ${id}`
+    const path = `/servers/${encodeURIComponent(id)}`
+    const answer = await this.#withTags((headers) => this.#session.send('compute', path, { method: 'GET', expect: [404], what, headers }))
+    if (answer.status === 404) return undefined
+    const { server } = parseAnswer(answer, showSchema, what)
+    const { flavor, locked, fault } = parseAnswer(answer, detailsSchema, what).server
+    return { ...server, flavor: flavor?.id, locked, fault: fault?.message ?? undefined, devices: server.volumes.length > 0 ? await this.#devices(id, path) : {} }
+  }
+
+  async #devices(id: string, path: string): Promise<ServerDetails['devices']> {
+    const what = `Looking up the volumes of server ${id}`
+    const answer = await this.#session.send('compute', `${path}/os-volume_attachments`, { method: 'GET', expect: [404], what })
+    if (answer.status === 404) return {}
+    const { volumeAttachments } = parseAnswer(answer, attachmentsSchema, what)
+    return Object.fromEntries(volumeAttachments.flatMap(({ volumeId, device }) => (device ? [[volumeId, device]] : [])))
+  }
+
+  /** Every flavor that the project may use, `GET /flavors/detail`, in pages of 1000. */
+  async listFlavors(): Promise<Flavor[]> {
+    const pages = await readPages(this.#session, 'compute', '/flavors/detail?limit=1000', flavorsSchema, 'Listing flavors')
+    return pages.flatMap(({ flavors }) => flavors)
+  }
+
+  /** What the project may have and has, `GET /limits`. */
+  async getQuotas(): Promise<ComputeQuotas> {
+    return this.#session.get('compute', '/limits', limitsSchema, { what: 'Looking up the quotas of servers' })
+  }
+
+  /** Whether the user of the credentials has a key of this name, `GET /os-keypairs/{name}`. */
+  async hasKey(name: string): Promise<boolean> {
+    const answer = await this.#session.send('compute', `/os-keypairs/${encodeURIComponent(name)}`, { method: 'GET', expect: [404], what: `Looking up key "${name}"` })
+    return answer.status !== 404
+  }
+
+  /**
+   * Asks for a new server, `POST /servers`. It is never tried again here, and it is `ACTIVE` some time later.
+   *
+   * @returns its id.
+   * @throws ScheduledImagesError `ANSWER_LOST` when it may have been made all the same. Every other code means that there is none.
+   */
+  async createServer(wanted: NewServer): Promise<string> {
+    const { name, image, flavor, networks, keyName, availabilityZone, securityGroups, volumes } = wanted
+    // A request that needs the newer microversion for something else has to name the networks as well.
+    const named = networks ?? (volumes.length > 0 ? 'auto' : undefined)
+    const microversion = volumes.length > 0 ? volumeTypeMicroversion : typeof named === 'string' ? networksMicroversion : undefined
+    const what = `Asking for server "${name}"`
+    const answer = await this.#session
+      .send('compute', '/servers', {
+        method: 'POST',
+        body: {
+          server: {
+            name,
+            imageRef: image,
+            flavorRef: flavor,
+            ...(named && { networks: typeof named === 'string' ? named : named.map((uuid) => ({ uuid })) }),
+            ...(keyName && { key_name: keyName }),
+            ...(availabilityZone && { availability_zone: availabilityZone }),
+            ...(securityGroups.length > 0 && { security_groups: securityGroups.map((group) => ({ name: group })) }),
+            ...(volumes.length > 0 && {
+              block_device_mapping_v2: volumes.map(({ snapshot, device, bootIndex, deleteOnTermination, type }) => ({
+                source_type: 'snapshot',
+                destination_type: 'volume',
+                uuid: snapshot,
+                device_name: device,
+                boot_index: bootIndex,
+                delete_on_termination: deleteOnTermination,
+                volume_type: type,
+              })),
+            }),
+          },
+        },
+        timeoutMs: longActionTimeoutMs,
+        what,
+        ...(microversion && { headers: speaking(microversion) }),
+      })
+      .catch((error: unknown) => {
+        throw error instanceof OpenStackError ? restoreRefusal(error, 'make servers', 'The new server was refused, and none was made.', 'The new server may have been made all the same.') : error
+      })
+    try {
+      return parseAnswer(answer, madeSchema, what).server.id
+    } catch (error) {
+      throw new ScheduledImagesError('ANSWER_LOST', 'Nova accepted the request for a server, but did not say which it makes.', { cause: error, requestId: answer.requestId })
+    }
+  }
+
+  /**
+   * Asks for a server's root disk to be overwritten with an image, `POST /servers/{id}/action` with `rebuild`. It is never tried again here.
+   *
+   * No microversion is asked for: from 2.93 on Nova would overwrite the root volume of a volume-backed server too, and lose it
+   * when the image holds no bytes (lab finding, §9).
+   *
+   * @throws ScheduledImagesError `ANSWER_LOST` when it may have begun all the same. Every other code means that nothing was overwritten.
+   */
+  async rebuildServer(id: string, image: string): Promise<void> {
+    const what = `Asking for server ${id} to be rebuilt`
+    const body = { rebuild: { imageRef: image } }
+    try {
+      await this.#session.send('compute', `/servers/${encodeURIComponent(id)}/action`, { method: 'POST', body, timeoutMs: longActionTimeoutMs, what })
+    } catch (error) {
+      throw error instanceof OpenStackError ? restoreRefusal(error, 'rebuild servers', 'The rebuild was refused, and nothing was overwritten.', 'The rebuild may have begun all the same.') : error
+    }
+  }
+
   /**
    * Asks for an image of a server, `POST /servers/{id}/action` with `createImage`. It is never tried again here.
    *
@@ -100,7 +250,7 @@ export class Compute {
     return this.#session.send('compute', `/servers/${encodeURIComponent(server)}/action`, {
       method: 'POST',
       body: { createImage: { name, metadata } },
-      timeoutMs: createImageTimeoutMs,
+      timeoutMs: longActionTimeoutMs,
       what: `Asking for an image of server ${server}`,
       ...(microversion && { headers: speaking(microversion) }),
     })
@@ -213,6 +363,17 @@ function meaningOf(server: string, error: OpenStackError): [ErrorCode, string] {
     return ['ANSWER_LOST', `Nova may or may not have begun the image; it is looked for before it is asked for again. ${error.message}`]
   }
   return [error.code, error.message]
+}
+
+/** Tells a request that Nova refused from one that it may be carrying out. */
+function restoreRefusal(error: OpenStackError, done: string, refused: string, lost: string): ScheduledImagesError {
+  const { status, answer } = error
+  const refusal = (code: ErrorCode, message: string) => new ScheduledImagesError(code, message, { cause: error, requestId: error.requestId })
+  if (status === 403 && !/quota|flavor/i.test(answer)) return refusal('FORBIDDEN', `The credentials may not ${done}; they need the role member. Nova says: ${answer}`)
+  // Not of the clouds' own codes: one that cannot be reached, or that does not know the token.
+  if (status === 401 || (status === 0 && error.neverSent)) return error
+  if (status >= 400 && status < 500) return refusal('RESTORE_REFUSED', `${refused} Nova says: ${answer}`)
+  return refusal('ANSWER_LOST', `${lost} ${error.message}`)
 }
 
 /** Makes of a refusal to stop or start a server what it means; any other error stays as it is. */

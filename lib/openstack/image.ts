@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { ScheduledImagesError } from '../model/errors.ts'
-import type { Permission, Quota } from '../model/examination.ts'
+import type { Permission } from '../model/examination.ts'
+import type { Quota } from '../model/quota.ts'
 import type { Image } from '../model/image.ts'
 import { parseAnswer } from './answer.ts'
 import { readPages } from './pages.ts'
@@ -26,6 +27,8 @@ const imageSchema = z
     visibility: z.string(),
     os_hidden: z.boolean().default(false),
     size: z.number().int().min(0).nullish(),
+    min_disk: z.number().nullish(),
+    min_ram: z.number().nullish(),
     tags: z.array(z.string()).default([]),
   })
   .transform(
@@ -40,6 +43,8 @@ const imageSchema = z
       visibility: image.visibility,
       hidden: image.os_hidden,
       size: image.size ?? null,
+      minDiskGiB: image.min_disk ?? 0,
+      minRamMiB: image.min_ram ?? 0,
       tags: image.tags,
       properties: Object.fromEntries(
         Object.entries(image).filter((entry): entry is [string, string] => !baseAttributes.has(entry[0]) && typeof entry[1] === 'string'),

@@ -1,5 +1,6 @@
 import type { Problem } from '../model/errors.ts'
-import type { Login, Permission, Quota } from '../model/examination.ts'
+import type { Login, Permission } from '../model/examination.ts'
+import type { Quota } from '../model/quota.ts'
 import type { Image } from '../model/image.ts'
 import { volumeSnapshots } from '../model/image.ts'
 import type { ParsedSchedule, Schedule } from '../model/schedule.ts'

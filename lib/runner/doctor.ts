@@ -1,4 +1,5 @@
-import type { Login, Permission, Quota } from '../model/examination.ts'
+import type { Login, Permission } from '../model/examination.ts'
+import type { Quota } from '../model/quota.ts'
 import { cadences } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import { membersOf, type CloudFacts, type Fact, type InsideFacts } from '../planner/doctor.ts'
@@ -24,7 +25,7 @@ export interface ExaminedCloud extends Cloud {
     mayDeleteImages(): Promise<Permission>
   }
   readonly blockStorage: Cloud['blockStorage'] & {
-    limits(): Promise<{ readonly snapshots: Quota; readonly gigabytes: Quota }>
+    getQuotas(): Promise<{ readonly snapshots: Quota; readonly gigabytes: Quota }>
     volumeSizes(): Promise<ReadonlyMap<string, number>>
     mayDeleteSnapshots(): Promise<Permission>
     mayReadSnapshots(): Promise<Permission>
@@ -79,7 +80,7 @@ async function examineInside(
     fact(() => identity.services()),
     fact(() => compute.missingMicroversion()),
     fact(() => image.usage()),
-    fact(() => blockStorage.limits()),
+    fact(() => blockStorage.getQuotas()),
     fact(() => blockStorage.volumeSizes()),
     Promise.all(quiesced.map(async (server: Server) => [server.id, await fact(() => readProperties(server, cloud))] as const)),
     fact(() => compute.mayMakeImages()),

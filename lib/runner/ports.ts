@@ -4,7 +4,9 @@ import type { MetricName } from '../model/metric.ts'
 import type { LastPrune } from '../model/record.ts'
 import type { Deletion, Restart, Run, RunKey, Sweep } from '../model/run.ts'
 import type { Cadence, ParsedSchedule, ScheduleItem, ScheduleKey, ScheduleState } from '../model/schedule.ts'
-import type { Server } from '../model/server.ts'
+import type { Flavor } from '../model/flavor.ts'
+import type { ComputeQuotas, VolumeQuotas } from '../model/quota.ts'
+import type { NewServer, Server, ServerDetails } from '../model/server.ts'
 import type { Shard } from '../model/shard.ts'
 
 /** One cloud, entered: what the runners ask of OpenStack. Each method rejects with a `ScheduledImagesError`. */
@@ -46,6 +48,28 @@ export interface Cloud {
     hasSnapshot(id: string): Promise<boolean>
     /** Accepts the deletion, which can still fail later. @returns false when it was gone already. */
     deleteSnapshot(id: string): Promise<boolean>
+  }
+}
+
+/** One cloud, entered: what restoring asks of OpenStack. */
+export interface RestoreCloud {
+  readonly project: string
+  readonly compute: {
+    listServers(): Promise<Server[]>
+    /** @returns undefined when the server does not exist. */
+    inspectServer(id: string): Promise<ServerDetails | undefined>
+    listFlavors(): Promise<Flavor[]>
+    getQuotas(): Promise<ComputeQuotas>
+    hasKey(name: string): Promise<boolean>
+    /** Asks for it, and does not wait until it runs. @returns its id. */
+    createServer(server: NewServer): Promise<string>
+    /** Asks for it, and does not wait until it is done. */
+    rebuildServer(id: string, image: string): Promise<void>
+  }
+  readonly image: Pick<Cloud['image'], 'listImages' | 'getImage'>
+  readonly blockStorage: Pick<Cloud['blockStorage'], 'listSnapshots' | 'getVolume'> & {
+    getQuotas(): Promise<VolumeQuotas>
+    listVolumeTypes(): Promise<{ readonly id: string; readonly name: string }[]>
   }
 }
 

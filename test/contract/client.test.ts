@@ -246,7 +246,7 @@ describe('volumes', () => {
     const base = await mine.image.getImage(cloud.baseImage)
     const root = seen.find((volume) => volume?.bootable)
     expect(root?.imageMetadata).toMatchObject({ image_id: cloud.baseImage, image_name: base!.name, ...base!.properties })
-    expect(seen.filter((volume) => volume !== root)).toEqual([{ id: expect.any(String) as unknown, bootable: false, imageMetadata: {} }])
+    expect(seen.filter((volume) => volume !== root)).toEqual([{ id: expect.any(String) as unknown, status: 'in-use', bootable: false, imageMetadata: {} }])
     expect(await mine.blockStorage.getVolume('00000000-0000-4000-8000-000000000000')).toBeUndefined()
   })
 })

@@ -43,14 +43,14 @@ describe('what there is', () => {
       count: { used: expect.any(Number) as number, limit: expect.any(Number) as number },
       size: { used: expect.any(Number) as number, limit: expect.any(Number) as number },
     })
-    const before = await mine.blockStorage.limits()
+    const before = await mine.blockStorage.getQuotas()
     expect(before.snapshots.limit).toBeGreaterThan(0)
     const server = await cloud.boot({ label: 'bfv', volumeBacked: true })
     const { volumes } = (await mine.compute.getServer(server))!
     expect((await mine.blockStorage.volumeSizes()).get(volumes[0]!)).toBe(1)
     await cloud.snapshot(server, 'bfv')
     // Others may use the project at the same time.
-    await cloud.until(() => mine.blockStorage.limits(), ({ snapshots, gigabytes }) => snapshots.used > before.snapshots.used && gigabytes.used >= before.gigabytes.used + 2)
+    await cloud.until(() => mine.blockStorage.getQuotas(), ({ snapshots, gigabytes }) => snapshots.used > before.snapshots.used && gigabytes.used >= before.gigabytes.used + 2)
   })
 
   test('the microversions that are used', async () => {

@@ -68,6 +68,8 @@ export interface CloudUnderTest {
   untilServer(id: string, status: string, cloud?: string): Promise<Json>
   /** createImage, which must be accepted. @returns the image's id. */
   snapshot(server: string, label: string, metadata?: Readonly<Record<string, string>>, cloud?: string): Promise<string>
+  /** A small image that a person uploads. @returns its id. */
+  upload(label: string, attributes?: Json): Promise<string>
   /** Waits for an image-backed snapshot to be active and its server free. */
   finished(image: string, server: string): Promise<Json>
 }
@@ -214,6 +216,15 @@ export async function openCloud(options: SimulatorOptions = {}): Promise<{ reado
     return reply.json['image_id']
   }
 
+  const upload: CloudUnderTest['upload'] = async (label, attributes = {}) => {
+    const body = { name: name(label), disk_format: 'raw', container_format: 'bare', ...attributes }
+    const made = await (await api()).request('image', 'POST', '/v2/images', { body })
+    if (made.status !== 201) throw new Error(`upload: ${made.status} ${made.text}`)
+    const { id } = made.json
+    await (await api()).request('image', 'PUT', `/v2/images/${id}/file`, { body: 'x'.repeat(1000), headers: { 'content-type': 'application/octet-stream' } })
+    return id
+  }
+
   const finished: CloudUnderTest['finished'] = async (id, serverId) => {
     const seen = await until(() => image(id), (now) => now === undefined || now['status'] === 'active')
     if (seen === undefined) throw new Error(`image ${id} is gone`)
@@ -251,6 +262,7 @@ export async function openCloud(options: SimulatorOptions = {}): Promise<{ reado
     image,
     untilServer,
     snapshot,
+    upload,
     finished,
   }
   return { cloud, close }

@@ -186,7 +186,7 @@ test.each([300, 301, 302, 303, 305, 307, 308])('a %i to another host is followed
   for (const read of Object.values(readings)) await expect(read(cloud)).rejects.toMatchObject({ code: 'ANSWER_INVALID', status })
   await expect(cloud.image.deleteImage(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.blockStorage.deleteSnapshot(id)).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
-  await expect(cloud.image.addMarks({ ...image, hidden: false, createdAt: now, properties: {} }, {}, [])).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
+  await expect(cloud.image.addMarks({ ...image, hidden: false, minDiskGiB: 0, minRamMiB: 0, createdAt: now, properties: {} }, {}, [])).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.image.setVisibility(id, 'shared')).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.image.addMember(id, 'other')).rejects.toMatchObject({ code: 'ANSWER_INVALID' })
   await expect(cloud.image.removeMember(id, 'other')).rejects.toMatchObject({ code: 'ANSWER_INVALID' })

@@ -195,6 +195,56 @@ test('a stop whose answer is lost is an error, and is not asked again', async ()
   expect(count('POST', /action/)).toBe(1)
 })
 
+const wanted = { name: 'web-2', image: '11111111-1111-4111-8111-111111111111', flavor: 'lab.tiny', networks: undefined, keyName: undefined, availabilityZone: undefined, securityGroups: [], volumes: [] } as const
+
+test.each<[said: string, status: number, code: string, words: RegExp]>([
+  ['Quota exceeded for instances: Requested 1, but already used 1 of 1 instances', 403, 'RESTORE_REFUSED', /^The (new server|rebuild) was refused, and (none was made|nothing was overwritten)\. Nova says: Quota exceeded/],
+  ['Only volume-backed servers are allowed for flavors with zero disk.', 403, 'RESTORE_REFUSED', /Nova says: Only volume-backed/],
+  ["Policy doesn't allow os_compute_api:servers:create to be performed.", 403, 'FORBIDDEN', /^The credentials may not (make|rebuild) servers; they need the role member\. Nova says: Policy/],
+  ['Invalid key_name provided.', 400, 'RESTORE_REFUSED', /Nova says: Invalid key_name provided\.$/],
+  ['Multiple possible networks found, use a Network ID to be more specific.', 409, 'RESTORE_REFUSED', /Nova says: Multiple/],
+  ['Version 2.67 is not supported by the API.', 406, 'RESTORE_REFUSED', /Nova says: Version 2\.67/],
+  ['Unexpected API Error.', 500, 'ANSWER_LOST', /^The (new server|rebuild) may have (been made|begun) all the same\. /],
+])('restoring: "%s" (%i) is %s, and is not asked again', async (message, status, code, words) => {
+  const cloud = await enter()
+  simulator.fault({ service: 'compute', method: 'POST', then: { status, body: { fault: { code: status, message } } } })
+  for (const asking of [cloud.compute.createServer(wanted), cloud.compute.rebuildServer(server, wanted.image)]) {
+    await expect(asking).rejects.toMatchObject({ code, message: expect.stringMatching(words) as unknown, requestId: expect.stringMatching(/^req-/) as unknown })
+  }
+  expect(count('POST', /servers/)).toBe(2)
+})
+
+test('restoring: a server of which Nova does not say which it is may have been made', async () => {
+  const cloud = await enter()
+  simulator.fault({ service: 'compute', method: 'POST', then: { status: 202, body: { server: {} } } })
+  await expect(cloud.compute.createServer(wanted)).rejects.toMatchObject({ code: 'ANSWER_LOST', message: 'Nova accepted the request for a server, but did not say which it makes.' })
+})
+
+test('restoring: a cloud that is not there made nothing', async () => {
+  const cloud = await enter({}, { compute_endpoint_override: 'http://127.0.0.1:1/v2.1' })
+  await expect(cloud.compute.createServer(wanted)).rejects.toMatchObject({ code: 'CLOUD_UNREACHABLE' })
+})
+
+test('a quota of -1 is none', async () => {
+  const cloud = await enter()
+  simulator.fault({ service: 'compute', path: /limits/, then: { body: { limits: { absolute: { maxTotalInstances: -1, totalInstancesUsed: 3, maxTotalCores: 0, totalCoresUsed: 3, maxTotalRAMSize: 64, totalRAMUsed: 3 } } } } })
+  expect(await cloud.compute.getQuotas()).toEqual({ instances: { limit: undefined, used: 3 }, cores: { limit: 0, used: 3 }, ramMiB: { limit: 64, used: 3 } })
+  expect(await cloud.blockStorage.getQuotas()).toMatchObject({ snapshots: { limit: undefined, used: 0 } })
+})
+
+test('a server is looked at with its flavor, lock, devices and fault, as far as Nova tells', async () => {
+  const cloud = await enter()
+  const shown = { id: server, name: 'x', status: 'ERROR', 'OS-EXT-STS:task_state': null, 'os-extended-volumes:volumes_attached': [{ id: 'v-1' }, { id: 'v-2' }], fault: { code: 500, message: 'No valid host was found.' }, flavor: { original_name: 'gone' } }
+  simulator.fault({ service: 'compute', path: /os-volume_attachments/, times: 1, then: { body: { volumeAttachments: [{ volumeId: 'v-1', device: '/dev/vda' }, { volumeId: 'v-2', device: null }] } } })
+  const shows = simulator.fault({ service: 'compute', path: new RegExp(`servers/${server}$`), then: { body: { server: shown } } })
+  expect(await cloud.compute.inspectServer(server)).toMatchObject({ flavor: undefined, locked: false, fault: 'No valid host was found.', devices: { 'v-1': '/dev/vda' }, volumes: ['v-1', 'v-2'] })
+  simulator.fault({ service: 'compute', path: /os-volume_attachments/, times: 1, then: { status: 404 } })
+  expect(await cloud.compute.inspectServer(server)).toMatchObject({ devices: {} })
+  shows()
+  expect(await cloud.compute.inspectServer(server)).toMatchObject({ flavor: 'lab.tiny', locked: false, fault: undefined, devices: {} })
+  expect(await cloud.compute.inspectServer('00000000-0000-4000-8000-000000000000')).toBeUndefined()
+})
+
 test('members: what is so already is done, and every other refusal is an error', async () => {
   const cloud = await enter()
   const { id } = simulator.addImage({ id: cloud.project, name: 'alpha' }, { name: 'shared', visibility: 'shared' })

@@ -36,7 +36,7 @@ export function run(attributes: Partial<Run> = {}): Run {
 /** An `active` image of {@link run}, not sealed. */
 export function image(attributes: Partial<Image> = {}): Image {
   return {
-    id: id(1), name: 'Daily-web-1-1', status: 'active', owner: project, createdAt: new Date('2026-11-21T01:00:00Z'), protected: false, visibility: 'private', hidden: false, size: 16_384, tags: [],
+    id: id(1), name: 'Daily-web-1-1', status: 'active', owner: project, createdAt: new Date('2026-11-21T01:00:00Z'), protected: false, visibility: 'private', hidden: false, size: 16_384, minDiskGiB: 0, minRamMiB: 0, tags: [],
     ...attributes,
     properties: {
       [marks.createdBy]: createdBy, [marks.server]: web1, [marks.schedule]: 'daily/web-1', [marks.period]: '2026-11-21', [marks.run]: 'run-1',

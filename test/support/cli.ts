@@ -64,7 +64,7 @@ export function useDesk(options: Partial<Parameters<typeof startWorld>[0]> = {})
         colours: false,
         interrupted,
       }
-      const sleep = () => Promise.resolve()
+      const sleep = async (ms: number) => world.setClock(new Date(world.clock().getTime() + ms))
       const surroundings = deployed ? { ...world.env, ...env } : { HOME: directory, ...env }
       const code = await main(deployed ? args : ['--local', directory, ...args], terminal, { env: surroundings, clock: world.clock, newId: randomUUID, sleep })
       written.push(...out!, ...err!)

@@ -124,7 +124,7 @@ export class MemoryCloud implements Cloud {
     const mapped = machine.volume ? { block_device_mapping: JSON.stringify([{ snapshot_id: this.#snapshot(machine, name), source_type: 'snapshot', boot_index: 0 }]) } : {}
     this.images.set(id, {
       id, name, owner: this.project, status: machine.volume ? 'active' : 'saving', size: machine.volume ? 0 : null,
-      createdAt: new Date(Math.floor(now.getTime() / 1000) * 1000), protected: false, visibility: 'private', hidden: false, tags: [],
+      createdAt: new Date(Math.floor(now.getTime() / 1000) * 1000), protected: false, visibility: 'private', hidden: false, minDiskGiB: 0, minRamMiB: 0, tags: [],
       properties: { ...inherited, ...mapped, image_type: 'snapshot', base_image_ref: 'a-base-image', ...metadata },
     })
     const finish = () => {
