@@ -7,6 +7,7 @@ import type { Consumer } from '../demo/aws/queue.ts'
 import { startWorld, type World } from '../demo/world.ts'
 import type { Json } from './contract/harness.ts'
 import { AwsCalls, type AwsCall } from './support/aws-calls.ts'
+import { leaksIn, watchLog } from './support/secrecy.ts'
 
 /**
  * The roles of serverless.yml and the calls that the functions make. Each function runs as on Lambda, with modules and
@@ -45,14 +46,17 @@ beforeAll(async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [join(root, 'node_modules/serverless/bin/serverless.js'), 'print', '--format', 'json'], { cwd: root, env: { ...process.env, AWS_ACCESS_KEY_ID: '', AWS_PROFILE: '' } })
   configuration = JSON.parse(stdout) as Configuration
   world = await startWorld({ now: '2026-11-01T00:00:00Z', quotas: { imageQuota } })
+  watchLog(world, lines)
   await playTwoDays()
+  expect(await leaksIn(world)).toEqual([])
 }, 120_000)
 afterAll(() => {
   vi.unstubAllEnvs()
   return world?.close()
 })
 
-const quiet = () => {}
+const lines: unknown[] = []
+const log = (...line: unknown[]) => void lines.push(line)
 
 type Handler = (event: object, context: Context) => Promise<unknown>
 
@@ -73,7 +77,7 @@ async function start(name: string, shardServers = 200): Promise<(event: object) 
     return Promise.resolve()
   }
   wired({
-    env: { ...world.env, SHARD_QUEUE_URL: world.aws.queue.url }, clock: world.clock, sleep: pass, log: { debug: quiet, info: quiet, warn: quiet, error: quiet }, shardServers,
+    env: { ...world.env, SHARD_QUEUE_URL: world.aws.queue.url }, clock: world.clock, sleep: pass, log: { debug: log, info: log, warn: log, error: log }, shardServers,
     agent: new AwsCalls((call) => calls.add(textOf(deployed(call)))),
   })
   const file = join(root, configuration.functions[name]!.handler.replace(/\.handler$/, '.ts'))

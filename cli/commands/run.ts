@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander'
 import { ScheduledImagesError } from '../../lib/model/errors.ts'
+import { summaryText } from '../../lib/model/summary.ts'
 import { timedCadences } from '../../lib/model/schedule.ts'
 import type { Context } from '../context.ts'
 import { ExitCode, exitCodes } from '../failure.ts'
@@ -72,16 +73,9 @@ async function work(cadences: readonly (typeof timedCadences)[number][], pruning
   } finally {
     await installation.flush()
   }
-  context.show(summaries, () => Object.entries(summaries).map(([name, summary]) => `${name}: ${sentence(summary)}`).join('\n'))
+  context.show(summaries, () => Object.entries(summaries).map(([name, summary]) => `${name}: ${summaryText(summary)}`).join('\n'))
   if (faults > 0) {
     context.terminal.note(`ERROR (Faults): ${faults} steps could not be done or recorded; the lines before this one say which.`)
     throw new ExitCode(exitCodes.failed)
   }
-}
-
-/** `12 schedules, 3 started, 1 failed`: the counts that are not 0. */
-function sentence(summary: object): string {
-  const counts = Object.entries(summary).filter(([, count]) => count !== 0)
-  if (counts.length === 0) return 'nothing to do'
-  return counts.map(([name, count]) => `${count} ${name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}`).join(', ')
 }

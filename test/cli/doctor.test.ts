@@ -42,7 +42,7 @@ test('nothing is changed, whatever is asked', async () => {
   const before = seen()
   const { out } = await desk.run(['doctor'])
   expect(of('volume quota', out)).toEqual(['OK       volume quota  0 of 10 volume snapshots used, and the schedules need at most 8 volume snapshots more.'])
-  expect(of('volume size', out)).toEqual(['OK       volume size   3 of 1000 GiB used, and the schedules need at most 12 GiB more.'])
+  expect(of('volume size', out)).toEqual(['OK       volume size   3 of 1000000 GiB used, and the schedules need at most 12 GiB more.'])
   expect(seen()).toEqual(before)
 })
 
@@ -108,7 +108,7 @@ test('a service that is down is told of, and the others are looked at', async ()
   addServer('db-1', { volumeBacked: true })
   await desk.run(['enable', 'db-1', '3'])
   const { out } = await desk.run(['doctor'])
-  expect(of('volume quota', out)).toEqual([expect.stringMatching(/^WARNING {2}volume quota {2}How many volume snapshots the project may have is not known: Asking Cinder for the quota failed at /) as unknown])
+  expect(of('volume quota', out)).toEqual([expect.stringMatching(/^WARNING {2}volume quota {2}How many volume snapshots the project may have is not known: Looking up the quotas of volumes failed at /) as unknown])
   expect(of('image quota', out)).toHaveLength(1)
 })
 

@@ -43,7 +43,7 @@ function anyServer(value: unknown): unknown {
   return typeof value === 'object' ? { ...value, server: undefined, image: undefined } : value
 }
 
-/** What a world has come to, with names for ids that chance gave. */
+/** What a world has come to, with names for ids that chance gave. What is overdue is told a tick later when shards settle. */
 async function outcome(world: World, service: TestService) {
   const names = new Map([
     ...world.openstack.servers().map(({ id, name }) => [id, name] as const),
@@ -58,7 +58,7 @@ async function outcome(world: World, service: TestService) {
     runs: sorted((await world.runs()).map(({ server, run, status, attempt, problem, inFlight }) => [server, run, status, attempt, problem, inFlight])),
     states: sorted(schedules.map(({ schedule, selector, state }) => [schedule, ...Object.entries(state as object).toSorted().map(([field, value]) => [field, selector ? anyServer(value) : value])])),
     events: sorted(world.aws.events.map(({ type, detail }) => [type, detail])),
-    decisions: sorted(service.lines.flatMap(({ level, message, cloud, server, schedule, period }) => (level === 'debug' || /^(handed over|summary)/.test(message) ? [] : [[level, message, cloud, server, schedule, period]]))),
+    decisions: sorted(service.lines.flatMap(({ level, message, cloud, server, schedule, period }) => (level === 'debug' || /^(handed over|summary)|overdue: /.test(message) ? [] : [[level, message, cloud, server, schedule, period]]))),
   }
 }
 

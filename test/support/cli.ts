@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect } from 'vitest'
 import { startWorld, type World } from '../../demo/world.ts'
 import { main } from '../../cli/main.ts'
 import { nobodyAnswers } from '../../cli/terminal.ts'
-import { leaks } from './secrecy.ts'
+import { leaks, leaksIn } from './secrecy.ts'
 
 /** What a command line left on the terminal. */
 export interface Ran {
@@ -77,7 +77,7 @@ export function useDesk(options: Partial<Parameters<typeof startWorld>[0]> = {})
     })
   })
   afterEach(async () => {
-    expect(leaks({ terminal: desk.written }, desk.world.secrets())).toEqual([])
+    expect([...leaks({ terminal: desk.written }, desk.world.secrets()), ...(await leaksIn(desk.world))]).toEqual([])
     await desk.world.close()
     rmSync(desk.directory, { recursive: true })
   })

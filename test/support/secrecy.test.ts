@@ -36,6 +36,8 @@ test.each<[place: string, how: string, leak: Leak]>([
       expect(await leaksIn(world)).toContain(`${secret} in ${place}`)
     }
   } finally {
+    // What was put among them is no event of ours.
+    world.aws.events.length = 0
     await world.close()
   }
 })
@@ -44,5 +46,5 @@ test('every test that builds a service has what it wrote searched', () => {
   const root = join(import.meta.dirname, '..')
   const builders = globSync('**/*.test.ts', { cwd: root }).filter((file) => /\b(wire|wired|serviceIn)\(/.test(readFileSync(join(root, file), 'utf8')))
   expect(builders.length).toBeGreaterThan(3)
-  for (const file of builders) expect(`${file}: ${readFileSync(join(root, file), 'utf8')}`).toMatch(/useWorld\(|leaks(In)?\(/)
+  for (const file of builders) expect(`${file}: ${readFileSync(join(root, file), 'utf8')}`).toMatch(/useWorld\(|useDesk\(|leaks(In)?\(/)
 })
