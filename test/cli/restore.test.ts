@@ -283,7 +283,7 @@ test('the image that is to be restored outlives the one that is advised before i
   const server = desk.world.openstack.addServer(desk.world.project, { name: 'web-1' })
   setTime('2026-11-01T00:00:00Z')
   await desk.run(['snapshot', '--rotation', '1', '--wait', 'web-1'])
-  const [image] = desk.world.openstack.images().filter(({ properties }) => properties['instance_uuid'] === server.id)
+  const image = desk.world.openstack.images().find(({ properties }) => properties['instance_uuid'] === server.id)
   setTime('2026-11-02T00:00:00Z')
   const { err } = await desk.run(['restore', image!.id, '--rebuild', 'web-1', '--dry-run'])
   const advised = /take one first: scheduled-images (.*)$/m.exec(err)![1]!.split(' ')
