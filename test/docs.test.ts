@@ -114,7 +114,7 @@ test('every command has a row in cli.md, and every row is a command', async () =
   const printed: string[] = []
   const terminal = { print: (text: string) => void printed.push(text), note: () => {}, progress: () => {}, confirm: () => Promise.resolve(false), columns: undefined, colours: false, interrupted: new AbortController().signal }
   await main(['--help'], terminal, { env: {}, clock: () => new Date(0) })
-  const names = [...printed.join('\n').split('Commands:')[1]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
+  const names = [...printed.join('\n').split('\nExamples:')[0]!.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
   const [table] = read('docs/cli.md').split('\n## ')
   expect([...table!.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name!).toSorted()).toEqual(names.toSorted())
 })

@@ -11,6 +11,9 @@ export function registerDisable(program: Command, context: () => Context): void 
     .summary('make no more scheduled images of a server')
     .description('Disables scheduled images of a server. The images that there are stay, and nothing deletes them any more.')
     .argument('<server>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images disable web-1`)
     .action((server: string) => disable(server, context()))
 }
 

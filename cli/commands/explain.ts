@@ -28,6 +28,11 @@ export function registerExplain(program: Command, context: () => Context): void 
     .argument('<schedule>', 'such as daily/web-1, or the name or UUID of a server of one')
     .option('--retention <count>', 'what if so many were kept', retention)
     .option('--keep <rules>', 'what if these rules counted: "last=2,daily=7,weekly=4,monthly=12,yearly=2,within=P14D"')
+    .addHelpText('after', `
+Examples:
+  scheduled-images explain daily/web-1
+  scheduled-images explain web-1 --retention 3
+  scheduled-images explain web-1 --keep last=2,daily=7,weekly=4`)
     .action((schedule: string, options: Options) => explain(schedule, options, context()))
 }
 

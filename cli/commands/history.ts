@@ -10,6 +10,9 @@ export function registerHistory(program: Command, context: () => Context): void 
     .summary('list the runs of a server, and what became of each')
     .description('Lists what the service remembers of a server: each run of the last five weeks, newest first, with its image or why there is none.')
     .argument('<server>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images history web-1`)
     .action((server: string) => history(server, context()))
 }
 

@@ -11,6 +11,9 @@ export function registerImages(program: Command, context: () => Context): void {
     .summary('list the scheduled images of a server, with what keeps or deletes each')
     .description('Lists the scheduled images of a server, newest first: which are kept, which the next prune deletes, and why. A deleted server is given by its UUID.')
     .argument('<server>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images images web-1`)
     .action((server: string) => images(server, context()))
 }
 

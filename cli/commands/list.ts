@@ -13,6 +13,10 @@ export function registerList(program: Command, context: () => Context): void {
     .summary('list every schedule, with how it goes')
     .description('Lists every schedule with its last good image, its next run and its problem. Reads the tables alone; --without asks the cloud for its servers.')
     .option('--without', 'list the servers of the cloud that no schedule is for')
+    .addHelpText('after', `
+Examples:
+  scheduled-images list
+  scheduled-images list --without`)
     .action((options: { without?: true }) => (options.without ? listWithout(context()) : listSchedules(context())))
 }
 

@@ -14,6 +14,9 @@ export function registerNext(program: Command, context: () => Context): void {
     .summary('list the runs that come next')
     .description('Lists the next runs of all schedules, in order, in UTC and on the clocks of each schedule. Retries are not among them: list shows those.')
     .option('-n, --count <runs>', `how many; 1-${mostRuns}`, count, 10)
+    .addHelpText('after', `
+Examples:
+  scheduled-images next -n 20`)
     .action((options: { count: number }) => next(options.count, context()))
 }
 

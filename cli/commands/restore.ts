@@ -43,7 +43,7 @@ export function registerRestore(program: Command, context: () => Context): void 
     .option('--volume-type <type>', 'of the new volumes of a volume-backed server')
     .option('--availability-zone <zone>', 'of the new server')
     .option('--security-group <group>', 'for several say it again', (value: string, previous: readonly string[] = []) => [...previous, value])
-    .option('--yes', 'do not ask')
+    .option('-y, --yes', 'do not ask')
     .option('--dry-run', 'look and say what would be done, and touch nothing')
     .addHelpText('after', `
 Examples:

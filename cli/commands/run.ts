@@ -16,6 +16,10 @@ export function registerRun(program: Command, context: () => Context): void {
     .description(`Snapshots the servers whose schedule of a cadence is due, as that cadence's function does at each tick. "${all}" does all cadences and then prunes: what a timer on one machine runs.`)
     .argument('<cadence>', `${timedCadences.join(', ')}, or ${all}`)
     .option('--dry-run', 'plan and log, and change nothing')
+    .addHelpText('after', `
+Examples:
+  scheduled-images --local ./data run all
+  scheduled-images run daily --dry-run`)
     .action((cadence: string, options: { dryRun?: true }) => run(cadence, options, context()))
   program
     .command('prune')
@@ -23,6 +27,10 @@ export function registerRun(program: Command, context: () => Context): void {
     .description('Finds out what became of the images that are being made, and deletes good ones beyond retention, as the function prune does at each tick.')
     .option('--dry-run', 'plan and log, and delete nothing')
     .option('--new-project', 'first: the credentials of --cloud are of another project than before, and that is meant')
+    .addHelpText('after', `
+Examples:
+  scheduled-images prune --dry-run
+  scheduled-images --local ./data prune`)
     .action((options: { dryRun?: true; newProject?: true }) => pruneNow(options, context()))
 }
 
