@@ -47,6 +47,7 @@ export async function main(args: readonly string[], terminal: Terminal, edges: O
   let context: Context | undefined
   let demo: DemoDirectory | undefined
   let outlives = false
+  let farewell: string | undefined
   const program = new Command('scheduled-images')
     .description('Automatic, rotating snapshots of the servers of any OpenStack cloud.')
     .addOption(new Option('--stage <stage>', 'the deployed stage').env('SCHEDULED_IMAGES_STAGE').default('dev'))
@@ -84,8 +85,13 @@ Examples:
     .hook('preAction', async (_, command) => {
       const options = command.optsWithGlobals<GlobalOptions>()
       if (options.local !== undefined) demo = await enterDemo(options.local, edges, terminal)
-      context = createContext(options, terminal, demo?.edges ?? edges, () => {
-        outlives = true
+      context = createContext(options, terminal, demo?.edges ?? edges, {
+        onInterrupt: (words) => {
+          farewell = words
+        },
+        outliveInterrupt: () => {
+          outlives = true
+        },
       })
     })
   for (const [heading, commands] of groups) {
@@ -105,8 +111,8 @@ Examples:
   })
   try {
     const ended = await Promise.race([program.parseAsync([...args], { from: 'user' }), interrupted])
-    if (ended === 'interrupted' || terminal.interrupted.aborted) return exitCodes.interrupted
-    return exitCodes.done
+    if (ended === 'interrupted' && farewell !== undefined) terminal.note(farewell)
+    return terminal.interrupted.aborted ? exitCodes.interrupted : exitCodes.done
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
     if (terminal.interrupted.aborted) return exitCodes.interrupted

@@ -63,5 +63,5 @@ export function processTerminal(interrupted: AbortSignal): Terminal {
 }
 
 export function nobodyAnswers(question: string): ScheduledImagesError {
-  return new ScheduledImagesError('CONFIRMATION_NEEDED', `Nobody is there to answer "${question}" Say --yes to go on without being asked.`)
+  return new ScheduledImagesError('CONFIRMATION_NEEDED', `Nobody is there to answer: ${question} Say --yes to go on without being asked.`)
 }

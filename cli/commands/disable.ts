@@ -23,4 +23,8 @@ async function disable(given: string, context: Context): Promise<void> {
   const present = await enrolments(server, ports.schedules)
   if (present.length === 0) throw notEnabled(server)
   for (const { key } of present) await ports.schedules.remove(key)
+  const disabled = present.map(({ key: { cadence, name } }) => `${cadence}/${name}`)
+  // nova says nothing on standard output.
+  if (context.options.output === 'json') context.show({ disabled }, () => '')
+  context.terminal.note(`Scheduled images of ${given} are disabled: ${disabled.join(', ')}. The images stay, and nothing deletes them any more.`)
 }

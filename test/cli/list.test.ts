@@ -67,6 +67,15 @@ test('next lists the runs of all schedules in order', async () => {
   expect(await desk.run(['next', '-n', '0'])).toMatchObject({ code: 2 })
 })
 
+test('next names a server that its item gives by UUID, once it has run', async () => {
+  const id = addServer('web-1')
+  await desk.run(['enable', 'web-1', '1'])
+  const servers = async () => (await desk.run(['next', '-n', '1'])).out.split('\n').slice(1).map((line) => line.split(/ {2,}/)[3])
+  expect(await servers()).toEqual([id])
+  await ticks('2026-11-01T00:15Z', '2026-11-02T02:00Z')
+  expect(await servers()).toEqual(['web-1'])
+})
+
 test('history lists what became of each run, newest first', async () => {
   const id = addServer('web-1')
   await desk.run(['enable', '--now', 'web-1', '2'])

@@ -69,7 +69,7 @@ test('Ctrl-C before the claim asks for nothing', async () => {
   const interruption = new AbortController()
   desk.world.openstack.fault({ service: 'compute', path: /servers\/detail/, then: { delayMs: 50 } })
   setTimeout(() => interruption.abort(), 20)
-  expect(await desk.run(['snapshot', 'web-1'], { interrupted: interruption.signal })).toMatchObject({ code: 130 })
+  expect(await desk.run(['snapshot', 'web-1'], { interrupted: interruption.signal })).toMatchObject({ code: 130, err: 'Interrupted. No image was asked for.' })
   expect(images()).toEqual([])
 })
 
