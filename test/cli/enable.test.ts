@@ -113,3 +113,9 @@ test('the same commands work on a deployed stage', async () => {
   await desk.runDeployed(['disable', 'web-1'])
   expect(await desk.world.schedules()).toEqual([])
 })
+
+test("a set of DynamoDB's is a list in JSON", async () => {
+  const id = addServer()
+  await desk.world.putSchedule({ cadence: 'daily', schedule: id, server: id, retention: 7, shareWith: new Set(['b41cef31000040008000000000000001']) })
+  expect(JSON.parse((await desk.runDeployed(['-o', 'json', 'show', id])).out)).toMatchObject([{ shareWith: ['b41cef31000040008000000000000001'] }])
+})

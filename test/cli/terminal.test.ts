@@ -39,7 +39,7 @@ test.each(asking)('without credentials %s says where they were looked for', asyn
   unlinkSync(join(desk.directory, 'clouds.yaml'))
   const { code, out, err } = await desk.run(args)
   expect([code, out]).toEqual([1, ''])
-  expect(err).toMatch(/^ERROR \(CREDENTIALS_MISSING\): .*clouds\.yaml/)
+  expect(err).toContain(`ERROR (CREDENTIALS_MISSING): There is no clouds.yaml in ${desk.directory}/, `)
 })
 
 test.each<[args: string[], err: string]>([
