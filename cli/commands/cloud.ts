@@ -87,7 +87,7 @@ async function add(name: string, { from, entry, test, yes }: AddOptions, context
 async function list(context: Context): Promise<void> {
   const { keeper } = context.open()
   const clouds = await keeper.list()
-  context.show(clouds, () => (clouds.length === 0 ? 'No cloud has credentials here.' : table(['CLOUD', 'CREDENTIALS'], clouds.map(({ name, source }) => [name, source]))))
+  context.show(clouds, () => (clouds.length === 0 ? 'No cloud has credentials here.' : table(['CLOUD', 'CREDENTIALS'], clouds.map(({ name, source }) => [name, source]), context.terminal.columns)))
 }
 
 async function test(name: string, context: Context): Promise<void> {
@@ -106,7 +106,7 @@ async function test(name: string, context: Context): Promise<void> {
       ['Nova', `${services.compute}, ${servers === 1 ? '1 server' : `${servers} servers`}`],
       ['Glance', services.image ?? 'none'],
       ['Cinder', services['block-storage'] ?? 'none: servers that boot from a volume cannot be kept'],
-    ]).split('\n').slice(1).join('\n'),
+    ], undefined).split('\n').slice(1).join('\n'),
   )
 }
 

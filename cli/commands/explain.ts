@@ -75,7 +75,7 @@ async function explainOne(schedule: Schedule, serverName: string | undefined, ru
     `${key}: ${serverName ?? serverText(schedule.server)} of cloud ${name}, ${whenText(schedule)}; of its good images ${keepText(keep)} ${enabled ? 'are kept' : 'would be kept, but it is disabled: it makes none and deletes none'}.`,
     ...runs.map(({ local, period, clockChange }) => `Next: ${local}, as period ${period}${clockChange ? ` (${clockChange})` : ''}`),
     ...(state.problem === undefined ? [] : [`Problem: ${state.problem}`]),
-    appraisals.length === 0 ? 'It has no images.' : `\n${appraisalTable(appraisals, inventory, now)}`,
+    appraisals.length === 0 ? 'It has no images.' : `\n${appraisalTable(appraisals, inventory, context)}`,
     ...(change
       ? [
         '',

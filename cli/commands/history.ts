@@ -24,7 +24,7 @@ async function history(given: string, context: Context): Promise<void> {
     runs.map(({ cloud, schedule, period, status, attempt, startedAt, scheduledFor, image, imageName, problem, retryAt, requestId }) => ({
       cloud, server, schedule, period, status, attempt, scheduledFor, startedAt, image, imageName, problem, retryAt, requestId,
     })),
-    () => (runs.length === 0 ? `Nothing is remembered of ${given}.` : table(['STARTED', 'SCHEDULE', 'PERIOD', 'STATUS', 'ATTEMPT', 'IMAGE'], runs.map(row))),
+    () => (runs.length === 0 ? `Nothing is remembered of ${given}.` : table(['STARTED', 'SCHEDULE', 'PERIOD', 'STATUS', 'ATTEMPT', 'IMAGE'], runs.map(row), context.terminal.columns)),
   )
 }
 

@@ -41,7 +41,7 @@ async function next(runs: number, context: Context): Promise<void> {
     () =>
       upcoming.length === 0
         ? 'No schedule is valid and enabled, so nothing comes.'
-        : table(['STARTS', 'LOCAL', 'SCHEDULE', 'SERVER', ''], upcoming.map(({ schedule, startsAt, local, clockChange }) => [timeText(startsAt), local, schedule.key, names.get(schedule.key) ?? serverText(schedule.server), clockChange ?? ''])),
+        : table(['STARTS', 'LOCAL', 'SCHEDULE', 'SERVER', ''], upcoming.map(({ schedule, startsAt, local, clockChange }) => [timeText(startsAt), local, schedule.key, names.get(schedule.key) ?? serverText(schedule.server), clockChange ?? '']), context.terminal.columns),
   )
 }
 

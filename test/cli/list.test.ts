@@ -38,6 +38,19 @@ test('list shows each schedule with its last good image, its next run and its pr
   expect(json.find(({ schedule }) => schedule === `daily/${id}`)).toMatchObject({ valid: true, serverName: 'web-1', lastGood: { period: '2026-10-31' } })
 })
 
+test('a table that is wider than the terminal is a block for each row', async () => {
+  const id = addServer('web-1')
+  await desk.run(['enable', 'web-1', '2'])
+  await put({ cadence: 'daily', schedule: 'off', server: 'web-1', keep: { last: 1 }, enabled: false })
+  const wide = await desk.run(['list'], { columns: 200 })
+  expect(wide.out).toBe((await desk.run(['list'])).out)
+  expect((await desk.run(['list'], { columns: 80 })).out).toBe([
+    `SCHEDULE   daily/${id}`, `SERVER     ${id}`, 'WHEN       daily at 01:00 UTC', 'KEEPS      the last 2', 'LAST GOOD  -', 'NEXT       -',
+    '',
+    'SCHEDULE   daily/off', 'SERVER     web-1', 'WHEN       daily at 01:00 UTC', 'KEEPS      the last 1', 'LAST GOOD  -', 'NEXT       disabled',
+  ].join('\n'))
+})
+
 test('list --without shows the servers that nothing covers', async () => {
   addServer('web-1')
   const tagged = desk.world.openstack.addServer(desk.world.project, { name: 'db-1', tags: ['nightly'] }).id
