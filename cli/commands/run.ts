@@ -4,6 +4,7 @@ import { timedCadences } from '../../lib/model/schedule.ts'
 import { choice } from '../choice.ts'
 import type { Context } from '../context.ts'
 import { ExitCode, exitCodes } from '../failure.ts'
+import { finishing } from '../terminal.ts'
 
 const all = 'all'
 const wanted = [...timedCadences, all] as const
@@ -50,7 +51,7 @@ async function takeProject({ open, options: { cloud: name }, tick, clock, termin
 
 async function work(cadences: readonly (typeof timedCadences)[number][], pruning: boolean, { dryRun }: { dryRun?: true }, context: Context): Promise<void> {
   context.outliveInterrupt()
-  context.terminal.interrupted.addEventListener('abort', () => context.terminal.note('Interrupted: nothing more is begun, and what is begun is finished. Press Ctrl-C again to leave at once.'))
+  context.terminal.interrupted.addEventListener('abort', () => context.terminal.note(finishing))
   const installation = context.open({ dryRun })
   const tick = context.tick(context.clock())
   const summaries: Record<string, object> = {}
