@@ -117,6 +117,14 @@ test('every alarm has a row in deploy.md, and every row is an alarm', () => {
   expect(rowsOf('docs/deploy.md', 'Alarms').toSorted()).toEqual(names.toSorted())
 })
 
+test('what the alarms and the dashboard watch of ours is a metric', () => {
+  const own = read('iac/alarms.yml').matchAll(/Namespace: ScheduledImages\n +MetricName: (\w+)/g)
+  const shown = read('iac/dashboard.yml').matchAll(/\["ScheduledImages", "(\w+)"/g)
+  const watched = [...own, ...shown].map(([, name]) => name!)
+  expect(watched.length).toBeGreaterThan(5)
+  expect(watched.filter((name) => !(name in metricUnits))).toEqual([])
+})
+
 test('every command has a row in cli.md, and every row is a command', async () => {
   const printed: string[] = []
   const terminal = { print: (text: string) => void printed.push(text), note: () => {}, progress: () => {}, confirm: () => Promise.resolve(false), columns: undefined, colours: false, interrupted: new AbortController().signal }

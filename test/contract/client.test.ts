@@ -173,7 +173,7 @@ describe('images', () => {
     expect(listed!.size).toBeGreaterThan(0)
 
     await mine.image.addMarks(listed!, { scheduled_images__image: id }, ['scheduled-images'])
-    expect(await mine.image.getImage(id)).toEqual({ ...listed!, tags: ['scheduled-images'], properties: { ...listed!.properties, scheduled_images__image: id } })
+    expect(await mine.image.getImage(id)).toEqual({ ...listed!, updatedAt: expect.any(Date) as unknown, tags: ['scheduled-images'], properties: { ...listed!.properties, scheduled_images__image: id } })
     expect(await mine.image.deleteImage(id)).toBe(true)
     expect(await mine.image.deleteImage(id)).toBe(false)
     expect(await mine.image.getImage(id)).toBeUndefined()
