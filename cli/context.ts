@@ -25,6 +25,8 @@ export interface Context {
   show(json: unknown, text: () => string): void
   /** A firing of a timer at a moment; Ctrl-C keeps it from beginning anything more, and what is begun is finished. */
   tick(now: Date): Tick
+  /** What Ctrl-C makes the command say, as long as it ends it at once. */
+  onInterrupt(words: string): void
   /** From now on the command itself sees to Ctrl-C; otherwise it ends at once. */
   outliveInterrupt(): void
 }
@@ -32,7 +34,7 @@ export interface Context {
 /** Time is not short in a terminal. */
 const unhurriedMs = 24 * 3_600_000
 
-export function createContext(options: GlobalOptions, terminal: Terminal, edges: Omit<TerminalEdges, 'log'>, outliveInterrupt: () => void): Context {
+export function createContext(options: GlobalOptions, terminal: Terminal, edges: Omit<TerminalEdges, 'log'>, interrupts: Pick<Context, 'onInterrupt' | 'outliveInterrupt'>): Context {
   const { clock, env } = edges
   const log = terminalLog(terminal, clock, { verbose: options.verbose ?? false, json: options.output === 'json' })
   return {
@@ -42,9 +44,14 @@ export function createContext(options: GlobalOptions, terminal: Terminal, edges:
     clock,
     open: ({ dryRun = false } = {}) =>
       options.local === undefined ? openStage(options.stage, options.cloud, { dryRun }, { ...edges, log }) : openDirectory(options.local, { dryRun }, { ...edges, log }),
-    show: (json, text) => terminal.print(options.output === 'json' ? JSON.stringify(json, null, 2) : text()),
+    show: (json, text) => terminal.print(options.output === 'json' ? JSON.stringify(json, listsOfSets, 2) : text()),
     // A request that is under way may be finished.
     tick: (now) => ({ now, timeLeftMs: () => (terminal.interrupted.aborted ? reserveMs - 1 : unhurriedMs) }),
-    outliveInterrupt,
+    ...interrupts,
   }
+}
+
+/** DynamoDB's sets of strings, in an item, are lists to everybody else. */
+function listsOfSets(_: string, value: unknown): unknown {
+  return value instanceof Set ? [...value] : value
 }

@@ -16,8 +16,8 @@ export function terminalLog(terminal: Pick<Terminal, 'note'>, clock: () => Date,
 }
 
 function subject({ schedule, cloud }: LogFields): string {
-  const name = schedule ?? cloud
-  return name === undefined ? '' : `${name}: `
+  if (schedule !== undefined) return `${schedule}: `
+  return cloud === undefined ? '' : `cloud ${cloud}: `
 }
 
 /** What an unexpected error says; the sentence of an expected one is the message itself. */

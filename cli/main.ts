@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { TerminalEdges } from '../lib/installation.ts'
 import { registerAptHook } from './commands/apt-hook.ts'
 import { registerCheck } from './commands/check.ts'
@@ -26,10 +27,15 @@ import { processTerminal, type Terminal } from './terminal.ts'
 /** Adds a command to the program. `context` is there once the command's action runs. */
 export type Register = (program: Command, context: () => Context) => void
 
-const commands: readonly Register[] = [
-  registerEnable, registerDisable, registerShow, registerList, registerImages, registerProtect, registerNext, registerExplain, registerHistory, registerCheck, registerRun,
-  registerSnapshot, registerRestore, registerAptHook, registerCloud, registerDoctor, registerCompletion,
+/** As help shows them: in groups, and in each group in the order in which people need them. */
+const groups: readonly (readonly [heading: string, commands: readonly Register[]])[] = [
+  ['Schedules:', [registerEnable, registerDisable, registerShow, registerList, registerNext, registerExplain]],
+  ['Images:', [registerImages, registerProtect, registerSnapshot, registerRestore, registerAptHook]],
+  ['Runs:', [registerRun, registerHistory, registerCheck]],
+  ['Set-up:', [registerDoctor, registerCloud, registerCompletion]],
 ]
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
 /**
  * Runs one command line.
@@ -41,6 +47,7 @@ export async function main(args: readonly string[], terminal: Terminal, edges: O
   let context: Context | undefined
   let demo: DemoDirectory | undefined
   let outlives = false
+  let farewell: string | undefined
   const program = new Command('scheduled-images')
     .description('Automatic, rotating snapshots of the servers of any OpenStack cloud.')
     .addOption(new Option('--stage <stage>', 'the deployed stage').env('SCHEDULED_IMAGES_STAGE').default('dev'))
@@ -48,6 +55,12 @@ export async function main(args: readonly string[], terminal: Terminal, edges: O
     .addOption(new Option('--cloud <name>', 'which cloud').default('default'))
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'json']).default('table'))
     .option('-v, --verbose', 'log each decision, and show where an unexpected error came from')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this')
+    .configureHelp({
+      showGlobalOptions: true,
+      subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map((argument) => (argument.required ? `<${argument.name()}>` : `[${argument.name()}]`))].join(' '),
+    })
     .configureOutput({
       writeOut: (text) => terminal.print(text.replace(/\n$/, '')),
       writeErr: (text) => terminal.note(text.replace(/\n$/, '')),
@@ -57,20 +70,37 @@ export async function main(args: readonly string[], terminal: Terminal, edges: O
       getErrHasColors: () => terminal.colours,
     })
     .addHelpText('after', `
-Credentials of OpenStack are found as python-openstackclient finds them (OS_CLOUD, OS_*, clouds.yaml), or in the stage's parameters;
-those of AWS as the AWS CLI finds them.
+Credentials of OpenStack are found as python-openstackclient finds them
+(OS_CLOUD, OS_*, clouds.yaml), or in the stage's parameters; those of AWS as
+the AWS CLI finds them.
 
-Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted. That of check is Nagios': 0 OK, 1 warning, 2 critical, 3 unknown.`)
-    .showHelpAfterError('(--help shows what there is)')
+Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted. That of check is
+Nagios': 0 OK, 1 warning, 2 critical, 3 unknown.
+
+Examples:
+  scheduled-images --local ./data enable --now web-1 7
+  scheduled-images --stage prod list
+  scheduled-images snapshot --help`)
     .exitOverride()
     .hook('preAction', async (_, command) => {
       const options = command.optsWithGlobals<GlobalOptions>()
       if (options.local !== undefined) demo = await enterDemo(options.local, edges, terminal)
-      context = createContext(options, terminal, demo?.edges ?? edges, () => {
-        outlives = true
+      context = createContext(options, terminal, demo?.edges ?? edges, {
+        onInterrupt: (words) => {
+          farewell = words
+        },
+        outliveInterrupt: () => {
+          outlives = true
+        },
       })
     })
-  for (const register of commands) register(program, () => context!)
+  for (const [heading, commands] of groups) {
+    program.commandsGroup(heading)
+    for (const register of commands) register(program, () => context!)
+  }
+  // Now, so that it is in the last group.
+  program.helpCommand('help [command]', 'print the help of a command')
+  pointToHelp(program, program.name())
 
   const interrupted = new Promise<'interrupted'>((resolve) => {
     const end = () => {
@@ -81,8 +111,8 @@ Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted. That of check is 
   })
   try {
     const ended = await Promise.race([program.parseAsync([...args], { from: 'user' }), interrupted])
-    if (ended === 'interrupted' || terminal.interrupted.aborted) return exitCodes.interrupted
-    return exitCodes.done
+    if (ended === 'interrupted' && farewell !== undefined) terminal.note(farewell)
+    return terminal.interrupted.aborted ? exitCodes.interrupted : exitCodes.done
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
     if (terminal.interrupted.aborted) return exitCodes.interrupted
@@ -93,6 +123,12 @@ Exit status: 0 done; 1 failed; 2 wrong usage; 130 interrupted. That of check is 
     terminal.progress(undefined)
     await demo?.leave().catch((error: unknown) => terminal.note(failureText(error, false)))
   }
+}
+
+/** What is wrong is said in a line; what would be right, in the command's own help. */
+function pointToHelp(command: Command, words: string): void {
+  command.showHelpAfterError(`(${words} --help shows how)`)
+  for (const child of command.commands) pointToHelp(child, `${words} ${child.name()}`)
 }
 
 /** The command of this process. */

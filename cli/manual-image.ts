@@ -9,6 +9,7 @@ import type { Cloud, Tick } from '../lib/runner/ports.ts'
 import type { Installation } from '../lib/wiring.ts'
 import type { Context } from './context.ts'
 import { findOwn, findServer } from './server.ts'
+import { finishing } from './terminal.ts'
 
 /** What an image is made of, and where. */
 export interface Subject {
@@ -40,11 +41,18 @@ export async function takeImage({ installation, cloud, server }: Subject, type: 
   const schedule = await manualSchedule({ server: server.id, cloud: context.options.cloud, type, rotation }, ports)
   // From the claim on, what comes of it has to be written down.
   context.outliveInterrupt()
-  const asked = await snapshotNow(schedule, server, cloud, tick, ports)
-  if (asked.kind === 'planned' && asked.refusal) throw new ScheduledImagesError(asked.refusal.code, asked.refusal.message)
-  if (asked.kind !== 'run') return { schedule, run: undefined }
-  await installation.prune(tick)
-  return { schedule, run: unlessFailed((await ports.runs.get([asked.run])).get(runKeyText(asked.run)) ?? asked.run) }
+  const { interrupted } = context.terminal
+  const tell = () => context.terminal.note(finishing)
+  interrupted.addEventListener('abort', tell)
+  try {
+    const asked = await snapshotNow(schedule, server, cloud, tick, ports)
+    if (asked.kind === 'planned' && asked.refusal) throw new ScheduledImagesError(asked.refusal.code, asked.refusal.message)
+    if (asked.kind !== 'run') return { schedule, run: undefined }
+    await installation.prune(tick)
+    return { schedule, run: unlessFailed((await ports.runs.get([asked.run])).get(runKeyText(asked.run)) ?? asked.run) }
+  } finally {
+    interrupted.removeEventListener('abort', tell)
+  }
 }
 
 /**

@@ -1,14 +1,24 @@
 import Table from 'cli-table3'
 
-/** Columns of text under their heads, two spaces apart. */
-export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+/**
+ * Columns of text under their heads, two spaces apart; or, where a line would be broken, a block of lines for each row.
+ *
+ * @param width - Characters in a line; undefined where lines may be as long as they are.
+ */
+export function table(heads: readonly string[], rows: readonly (readonly string[])[], width: number | undefined): string {
   const lines = new Table({
     head: [...heads],
     chars: { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '', left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' },
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
   })
   lines.push(...rows.map((row) => [...row]))
-  return lines.toString().split('\n').map((line) => line.trimEnd()).join('\n')
+  const text = lines.toString().split('\n').map((line) => line.trimEnd())
+  return width === undefined || text.every((line) => line.length <= width) ? text.join('\n') : rows.map((row) => block(heads, row)).join('\n\n')
+}
+
+function block(heads: readonly string[], row: readonly string[]): string {
+  const longest = Math.max(...heads.map((head) => head.length))
+  return heads.flatMap((head, at) => (row[at] === '' ? [] : [`${head.padEnd(longest)}  ${row[at]}`])).join('\n')
 }
 
 /** `2026-11-21 01:30 UTC`. */

@@ -22,6 +22,9 @@ export interface Terminal {
   readonly interrupted: AbortSignal
 }
 
+/** What a command says that Ctrl-C does not end at once. */
+export const finishing = 'Interrupted: nothing more is begun, and what is begun is finished. Press Ctrl-C again to leave at once.'
+
 /** The terminal that this process was started in. */
 export function processTerminal(interrupted: AbortSignal): Terminal {
   const { stdin, stdout, stderr } = process
@@ -63,5 +66,5 @@ export function processTerminal(interrupted: AbortSignal): Terminal {
 }
 
 export function nobodyAnswers(question: string): ScheduledImagesError {
-  return new ScheduledImagesError('CONFIRMATION_NEEDED', `Nobody is there to answer "${question}" Say --yes to go on without being asked.`)
+  return new ScheduledImagesError('CONFIRMATION_NEEDED', `Nobody is there to answer: ${question} Say --yes to go on without being asked.`)
 }

@@ -116,8 +116,8 @@ export class ClientKeeper extends CloudKeeper {
 
   demandEditable(name: string): never {
     const [first] = listClouds(this.#find)
-    const place = first ? `${first.source} is there` : 'there is none yet, and DIR/clouds.yaml is looked for first'
-    throw new ScheduledImagesError('CONFIGURATION_INVALID', `With --local DIR a cloud is an entry of a clouds.yaml: edit that file for "${name}" (${place}).`)
+    const place = first ? `${first.source} is one` : 'there is none yet, and DIR/clouds.yaml is looked for first'
+    throw new ScheduledImagesError('CONFIGURATION_INVALID', `With --local DIR a cloud is an entry of a clouds.yaml (${place}). Add or remove "${name}" in that file yourself.`)
   }
 
   async put(name: string): Promise<never> {

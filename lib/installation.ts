@@ -121,9 +121,9 @@ export function databaseIn(directory: string): Database {
 /** How this machine finds credentials. @param directory - Its `clouds.yaml` comes first, if it has one and the environment names no other. */
 function clientEdges(env: Edges['env'], directory?: string): ClientEdges {
   const own = directory === undefined ? undefined : join(directory, 'clouds.yaml')
-  const file = env['OS_CLIENT_CONFIG_FILE'] ?? (own !== undefined && existsSync(own) ? own : undefined)
+  const file = env['OS_CLIENT_CONFIG_FILE'] ?? own
   // As with a file that is named: what is not there is passed over.
-  const secure = env['OS_CLIENT_SECURE_FILE'] ?? (file === own && directory !== undefined ? join(directory, 'secure.yaml') : undefined)
+  const secure = env['OS_CLIENT_SECURE_FILE'] ?? (directory !== undefined && file === own && existsSync(file!) ? join(directory, 'secure.yaml') : undefined)
   return { env: { ...env, OS_CLIENT_CONFIG_FILE: file, OS_CLIENT_SECURE_FILE: secure }, readFile: readClientFile, home: homedir(), cwd: process.cwd() }
 }
 

@@ -85,6 +85,13 @@ test('every page and every record is listed in docs/README.md', () => {
   expect(documents.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md' && !listed.has(path))).toEqual([])
 })
 
+test('every record has a number of its own, which is the one that docs/README.md shows', () => {
+  const numbers = documents.flatMap((path) => /^docs\/adr\/(\d{4})-/.exec(path)?.[1] ?? [])
+  expect(numbers.length).toBeGreaterThan(20)
+  expect([...new Set(numbers)]).toEqual(numbers)
+  expect([...read('docs/README.md').matchAll(/^\| \[(\d{4})\]\(adr\/\1-/gm)].map(([, number]) => number)).toEqual(numbers.toSorted())
+})
+
 const analyze = process.env['PATH']!.split(delimiter).map((folder) => join(folder, 'systemd-analyze')).find((path) => existsSync(path))
 
 test.skipIf(analyze === undefined)('systemd takes the units of local.md', () => {
@@ -122,7 +129,7 @@ test('every command has a row in cli.md, and every row is a command', async () =
   const printed: string[] = []
   const terminal = { print: (text: string) => void printed.push(text), note: () => {}, progress: () => {}, confirm: () => Promise.resolve(false), columns: undefined, colours: false, interrupted: new AbortController().signal }
   await main(['--help'], terminal, { env: {}, clock: () => new Date(0) })
-  const names = [...printed.join('\n').split('Commands:')[1]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
+  const names = [...printed.join('\n').split('\nExamples:')[0]!.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
   const [table] = read('docs/cli.md').split('\n## ')
   expect([...table!.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name!).toSorted()).toEqual(names.toSorted())
 })

@@ -52,10 +52,16 @@ Examples:
     .summary('remove the hook')
     .description(`Removes /${hookPath}. The images stay.`)
     .option('--root <dir>', 'the root directory of the system', '/')
+    .addHelpText('after', `
+Examples:
+  scheduled-images apt-hook remove`)
     .action(({ root }: { readonly root: string }) => remove(root, context()))
   describe(group.command('run'))
-    .summary('what the hook runs')
+    .summary('make the image: what the hook runs')
     .description('Makes an image of type apt, and waits until its disk is copied: what dpkg changes then is not in it. What the hook runs.')
+    .addHelpText('after', `
+Examples:
+  scheduled-images --local /var/lib/scheduled-images apt-hook run --server web-1`)
     .action((options: HookOptions) => run(options, context()))
 }
 

@@ -54,7 +54,7 @@ interface Options {
 export function registerCheck(program: Command, context: () => Context): void {
   program
     .command('check')
-    .summary('is every schedule fresh for its own period? (a Nagios plugin)')
+    .summary('say whether every schedule is fresh for its own period, as a plugin of Nagios')
     .description('Tells whether each enabled schedule has the good image that it should have by now. Reads the tables, and asks no cloud.')
     .addOption(new Option('--cadence <cadence>', 'only this one').choices(timedCadences))
     .option('--critical-after <time>', 'an overdue schedule is a warning until it has been overdue for so long: 90m, 12h, 2d')

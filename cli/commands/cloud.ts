@@ -37,18 +37,32 @@ Examples:
   scheduled-images --stage prod cloud add default --from clouds.yaml --entry my-project
   OS_CLOUD=my-project scheduled-images --stage prod cloud add default`)
     .action((name: string, options: AddOptions) => add(name, options, context()))
-  command.command('list').summary('list the clouds').action(() => list(context()))
+  command
+    .command('list')
+    .summary('list the clouds')
+    .description('Lists the clouds that have credentials, and where those are. No value is read.')
+    .addHelpText('after', `
+Examples:
+  scheduled-images --stage prod cloud list`)
+    .action(() => list(context()))
   command
     .command('test')
     .summary('enter a cloud, and say what is there')
     .description('Enters a cloud with the credentials that are kept for it, and says whose they are. See doctor for all the rest.')
     .argument('<name>', 'the cloud')
+    .addHelpText('after', `
+Examples:
+  scheduled-images --stage prod cloud test default`)
     .action((name: string) => test(name, context()))
   command
     .command('remove')
     .summary('forget the credentials of a cloud')
+    .description('Names the schedules that use a cloud, asks, and removes its credentials. Its images stay.')
     .argument('<name>', 'the cloud')
     .option('-y, --yes', 'do not ask')
+    .addHelpText('after', `
+Examples:
+  scheduled-images --stage prod cloud remove berlin`)
     .action((name: string, { yes }: { yes?: true }) => remove(name, yes ?? false, context()))
 }
 
@@ -73,7 +87,7 @@ async function add(name: string, { from, entry, test, yes }: AddOptions, context
 async function list(context: Context): Promise<void> {
   const { keeper } = context.open()
   const clouds = await keeper.list()
-  context.show(clouds, () => (clouds.length === 0 ? 'No cloud has credentials here.' : table(['CLOUD', 'CREDENTIALS'], clouds.map(({ name, source }) => [name, source]))))
+  context.show(clouds, () => (clouds.length === 0 ? 'No cloud has credentials here.' : table(['CLOUD', 'CREDENTIALS'], clouds.map(({ name, source }) => [name, source]), context.terminal.columns)))
 }
 
 async function test(name: string, context: Context): Promise<void> {
@@ -92,7 +106,7 @@ async function test(name: string, context: Context): Promise<void> {
       ['Nova', `${services.compute}, ${servers === 1 ? '1 server' : `${servers} servers`}`],
       ['Glance', services.image ?? 'none'],
       ['Cinder', services['block-storage'] ?? 'none: servers that boot from a volume cannot be kept'],
-    ]).split('\n').slice(1).join('\n'),
+    ], undefined).split('\n').slice(1).join('\n'),
   )
 }
 

@@ -1,15 +1,16 @@
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ScheduledImagesError } from '../../lib/model/errors.ts'
-import { daysOfWeek, invalidSentence, parseSchedule, timedCadences, type Cadence, type ScheduleItem } from '../../lib/model/schedule.ts'
+import { consistencies, daysOfWeek, invalidSentence, parseSchedule, timedCadences, type Cadence, type ScheduleItem } from '../../lib/model/schedule.ts'
 import { outlook } from '../../lib/planner/outlook.ts'
 import { enrol, enrolledItem, enrolments } from '../../lib/runner/enrolment.ts'
+import { choice } from '../choice.ts'
 import type { Context } from '../context.ts'
 import { NovaFailure } from '../failure.ts'
 import { findServer } from '../server.ts'
 
 interface Options {
   readonly dayOfWeek?: string
-  readonly cadence?: string
+  readonly cadence?: (typeof timedCadences)[number]
   readonly at?: string
   readonly timeZone?: string
   readonly dayOfMonth?: string
@@ -27,14 +28,15 @@ export function registerEnable(program: Command, context: () => Context): void {
     .description('Enables scheduled images of a server: daily, or weekly with --day-of-week. A server that has them already gets the new retention, and without a day its images become daily.')
     .argument('<server>', 'name or UUID')
     .argument('<retention>', 'how many of the newest good images are kept', wholeNumber)
-    .option('--day-of-week <day>', 'weekly, on this day: sunday ... saturday')
-    .option('--cadence <cadence>', `one of ${timedCadences.join(', ')}`)
+    // What no day is, is told of in the words of nova.
+    .addOption(new Option('--day-of-week <day>', 'weekly, on this day').choices(daysOfWeek).argParser((text) => text))
+    .addOption(new Option('--cadence <cadence>', 'how often').choices(timedCadences).argParser(choice(timedCadences)))
     .option('--at <hh:mm>', 'local time of day from which it starts')
     .option('--time-zone <zone>', 'IANA name, such as Europe/Stockholm')
     .option('--day-of-month <day>', 'for monthly and yearly: 1-31')
     .option('--month <month>', 'for yearly: 1-12')
     .option('--cron <fields>', 'for custom: five fields, such as "1 6-18/2 * * *"')
-    .option('--consistency <kind>', 'live, quiesced or stopped')
+    .addOption(new Option('--consistency <kind>', 'how the image is made').choices(consistencies).argParser(choice(consistencies)))
     .option('--now', 'make the first image at the next tick, and not at the next time')
     .addHelpText('after', `
 Examples:
@@ -54,6 +56,8 @@ async function enable(given: string, retention: number, options: Options, contex
   const parsed = parseSchedule(item)
   if (!parsed.valid) throw new ScheduledImagesError('SCHEDULE_INVALID', `The schedule would not be valid, and nothing was changed: ${invalidSentence(parsed.invalid)}`)
   await enrol(item, present, ports.schedules)
+  // nova says nothing on standard output.
+  if (context.options.output === 'json') context.show([item], () => '')
   const { key, onEnable, state } = parsed.schedule
   const [next] = outlook(parsed.schedule, id, context.clock(), 1)
   const when = onEnable === 'now' && state.since === undefined ? 'The first one starts at the next tick.' : `The next one starts at ${next!.local}.`
@@ -64,10 +68,7 @@ function cadenceOf({ cadence, dayOfWeek, cron }: Options): Cadence {
   if (dayOfWeek !== undefined && !daysOfWeek.some((day) => day === dayOfWeek.toLowerCase())) {
     throw new NovaFailure('BadRequest', `Day_of_week value must be a string in [${daysOfWeek.map((day) => `'${day}'`).join(', ')}]`, 400)
   }
-  if (cadence === undefined) return dayOfWeek !== undefined ? 'weekly' : cron !== undefined ? 'custom' : 'daily'
-  const known = timedCadences.find((one) => one === cadence.toLowerCase())
-  if (!known) throw new ScheduledImagesError('SCHEDULE_INVALID', `--cadence must be one of ${timedCadences.join(', ')}, not "${cadence}".`)
-  return known
+  return cadence ?? (dayOfWeek !== undefined ? 'weekly' : cron !== undefined ? 'custom' : 'daily')
 }
 
 function attributesOf(retention: number, { cadence: _cadence, now, ...given }: Options): ScheduleItem {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { hasCode, ScheduledImagesError } from '../../lib/model/errors.ts'
 import { keepLast, keepSchema, type KeepRules } from '../../lib/model/keep.ts'
 import { nearest } from '../../lib/model/nearest.ts'
@@ -9,13 +9,13 @@ import { whatIf } from '../../lib/planner/what-if.ts'
 import { allSchedules, takeInventory } from '../../lib/runner/inventory.ts'
 import type { Context } from '../context.ts'
 import { keepText, serverText, whenText } from '../schedule-text.ts'
-import { findServer } from '../server.ts'
+import { findServer, lastNames } from '../server.ts'
 import { appraisalJson, appraisalTable } from './images.ts'
 import { serverOf } from './next.ts'
 
 interface Options {
   readonly retention?: number
-  readonly keep?: string
+  readonly keep?: KeepRules
 }
 
 const toldRuns = 3
@@ -26,8 +26,13 @@ export function registerExplain(program: Command, context: () => Context): void 
     .summary('say what a schedule does, and what another retention would change')
     .description('Says in words when a schedule runs, what it keeps, and why each of its images is kept or deleted. With --retention or --keep it says what those would change; nothing is changed by asking.')
     .argument('<schedule>', 'such as daily/web-1, or the name or UUID of a server of one')
-    .option('--retention <count>', 'what if so many were kept', retention)
-    .option('--keep <rules>', 'what if these rules counted: "last=2,daily=7,weekly=4,monthly=12,yearly=2,within=P14D"')
+    .addOption(new Option('--retention <count>', 'what if so many were kept').argParser(retention).conflicts('keep'))
+    .option('--keep <rules>', 'what if these rules counted: last=2,daily=7,weekly=4,monthly=12,yearly=2,within=P14D', keepRules)
+    .addHelpText('after', `
+Examples:
+  scheduled-images explain daily/web-1
+  scheduled-images explain web-1 --retention 3
+  scheduled-images explain web-1 --keep last=2,daily=7,weekly=4`)
     .action((schedule: string, options: Options) => explain(schedule, options, context()))
 }
 
@@ -37,19 +42,27 @@ function retention(text: string): number {
   return value
 }
 
-async function explain(given: string, options: Options, context: Context): Promise<void> {
-  const rules = rulesOf(options)
+function keepRules(text: string): KeepRules {
+  const pairs = text.split(',').map((rule) => rule.split('=').map((part) => part.trim()))
+  const parsed = keepSchema.safeParse(Object.fromEntries(pairs.map(([rule, value]) => [rule, rule === 'within' ? value : Number(value)])))
+  if (parsed.success) return parsed.data
+  throw new InvalidArgumentError('It must be rules such as last=2,daily=7,weekly=4,within=P14D.')
+}
+
+async function explain(given: string, { retention: count, keep }: Options, context: Context): Promise<void> {
+  const rules = count === undefined ? keep : keepLast(count)
   const { ports } = context.open()
   const parsed = await allSchedules(ports.schedules)
   const explained = await find(given, parsed, context)
+  const names = await lastNames(parsed, ports.runs)
   const all = await Promise.all(explained.map(async (item) => {
     if (!item.valid) throw new ScheduledImagesError('SCHEDULE_INVALID', `Schedule ${item.invalid.key} is invalid, so it does nothing, and its images are kept: ${invalidSentence(item.invalid)}`)
-    return explainOne(item.schedule, rules, parsed, context)
+    return explainOne(item.schedule, names.get(item.schedule.key), rules, parsed, context)
   }))
   context.show(all.length === 1 ? all[0]!.json : all.map(({ json }) => json), () => all.map(({ text }) => text).join('\n\n'))
 }
 
-async function explainOne(schedule: Schedule, rules: KeepRules | undefined, parsed: readonly ParsedSchedule[], context: Context): Promise<{ json: unknown; text: string }> {
+async function explainOne(schedule: Schedule, serverName: string | undefined, rules: KeepRules | undefined, parsed: readonly ParsedSchedule[], context: Context): Promise<{ json: unknown; text: string }> {
   const { ports } = context.open()
   const now = context.clock()
   const { key, keep, state, enabled, cloud: name } = schedule
@@ -59,10 +72,10 @@ async function explainOne(schedule: Schedule, rules: KeepRules | undefined, pars
   const appraisals = appraise(inventory.evidence, []).filter((one) => one.schedule === key || schedule.adopts.includes(one.schedule))
   const change = rules && whatIf(inventory.evidence, key, rules)
   const lines = [
-    `${key}: ${serverText(schedule.server)} of cloud ${name}, ${whenText(schedule)}; of its good images ${keepText(keep)} ${enabled ? 'are kept' : 'would be kept, but it is disabled: it makes none and deletes none'}.`,
+    `${key}: ${serverName ?? serverText(schedule.server)} of cloud ${name}, ${whenText(schedule)}; of its good images ${keepText(keep)} ${enabled ? 'are kept' : 'would be kept, but it is disabled: it makes none and deletes none'}.`,
     ...runs.map(({ local, period, clockChange }) => `Next: ${local}, as period ${period}${clockChange ? ` (${clockChange})` : ''}`),
     ...(state.problem === undefined ? [] : [`Problem: ${state.problem}`]),
-    appraisals.length === 0 ? 'It has no images.' : `\n${appraisalTable(appraisals, inventory, now)}`,
+    appraisals.length === 0 ? 'It has no images.' : `\n${appraisalTable(appraisals, inventory, context)}`,
     ...(change
       ? [
         '',
@@ -74,7 +87,7 @@ async function explainOne(schedule: Schedule, rules: KeepRules | undefined, pars
       : []),
   ]
   const json = {
-    schedule: key, cloud: name, enabled, server: schedule.server, when: whenText(schedule), keep: keepText(keep), next: runs, problem: state.problem,
+    schedule: key, cloud: name, enabled, server: schedule.server, serverName, when: whenText(schedule), keep: keepText(keep), next: runs, problem: state.problem,
     images: appraisals.map((one) => appraisalJson(one, inventory)),
     ...(change && { ifKept: { rules: keepText(rules!), deletes: change.doomed.map(({ image, reason }) => ({ id: image.id, name: image.name, reason })), keeps: change.spared.map(({ id, name: image }) => ({ id, name: image })) } }),
   }
@@ -101,14 +114,4 @@ async function find(given: string, parsed: readonly ParsedSchedule[], context: C
   const theirs = of(server.id)
   if (theirs.length === 0) throw missing(`Server "${server.name}" has no schedule`)
   return theirs
-}
-
-function rulesOf({ retention: count, keep }: Options): KeepRules | undefined {
-  if (count !== undefined && keep !== undefined) throw new ScheduledImagesError('SCHEDULE_INVALID', '--retention and --keep contradict each other; give one of them.')
-  if (count !== undefined) return keepLast(count)
-  if (keep === undefined) return undefined
-  const pairs = keep.split(',').map((rule) => rule.split('='))
-  const parsed = keepSchema.safeParse(Object.fromEntries(pairs.map(([rule, value]) => [rule?.trim(), rule?.trim() === 'within' ? value : Number(value)])))
-  if (parsed.success) return parsed.data
-  throw new ScheduledImagesError('SCHEDULE_INVALID', `--keep must be rules such as "last=2,daily=7,weekly=4,within=P14D", not "${keep}".`)
 }

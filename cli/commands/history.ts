@@ -10,6 +10,9 @@ export function registerHistory(program: Command, context: () => Context): void 
     .summary('list the runs of a server, and what became of each')
     .description('Lists what the service remembers of a server: each run of the last five weeks, newest first, with its image or why there is none.')
     .argument('<server>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images history web-1`)
     .action((server: string) => history(server, context()))
 }
 
@@ -21,7 +24,7 @@ async function history(given: string, context: Context): Promise<void> {
     runs.map(({ cloud, schedule, period, status, attempt, startedAt, scheduledFor, image, imageName, problem, retryAt, requestId }) => ({
       cloud, server, schedule, period, status, attempt, scheduledFor, startedAt, image, imageName, problem, retryAt, requestId,
     })),
-    () => (runs.length === 0 ? `Nothing is remembered of ${given}.` : table(['STARTED', 'SCHEDULE', 'PERIOD', 'STATUS', 'ATTEMPT', 'IMAGE'], runs.map(row))),
+    () => (runs.length === 0 ? `Nothing is remembered of ${given}.` : table(['STARTED', 'SCHEDULE', 'PERIOD', 'STATUS', 'ATTEMPT', 'IMAGE'], runs.map(row), context.terminal.columns)),
   )
 }
 

@@ -11,6 +11,9 @@ export function registerImages(program: Command, context: () => Context): void {
     .summary('list the scheduled images of a server, with what keeps or deletes each')
     .description('Lists the scheduled images of a server, newest first: which are kept, which the next prune deletes, and why. A deleted server is given by its UUID.')
     .argument('<server>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images images web-1`)
     .action((server: string) => images(server, context()))
 }
 
@@ -24,16 +27,17 @@ async function images(given: string, context: Context): Promise<void> {
   const appraisals = appraise(inventory.evidence, runs)
   context.show(
     appraisals.map((one) => appraisalJson(one, inventory)),
-    () => (appraisals.length === 0 ? `There are no scheduled images of ${given}.` : appraisalTable(appraisals, inventory, context.clock())),
+    () => (appraisals.length === 0 ? `There are no scheduled images of ${given}.` : appraisalTable(appraisals, inventory, context)),
   )
 }
 
-export function appraisalTable(appraisals: readonly Appraisal[], { snapshots }: Inventory, now: Date): string {
+export function appraisalTable(appraisals: readonly Appraisal[], { snapshots }: Inventory, { clock, terminal }: Pick<Context, 'clock' | 'terminal'>): string {
+  const now = clock()
   const rows = appraisals.map(({ image, schedule, verdict, reason, good }) => [
     image.id, image.name, schedule, timeText(image.createdAt), ageText(now.getTime() - image.createdAt.getTime()), sizeText(sizeOf(image, snapshots)),
     good ? 'good' : image.status, `${verdict}: ${reason}`,
   ])
-  return table(['IMAGE', 'NAME', 'SCHEDULE', 'MADE', 'AGE', 'SIZE', 'STATE', 'VERDICT'], rows)
+  return table(['IMAGE', 'NAME', 'SCHEDULE', 'MADE', 'AGE', 'SIZE', 'STATE', 'VERDICT'], rows, terminal.columns)
 }
 
 export function appraisalJson({ image, schedule, period, verdict, reason, good }: Appraisal, { snapshots }: Inventory): Record<string, unknown> {

@@ -13,6 +13,10 @@ export function registerList(program: Command, context: () => Context): void {
     .summary('list every schedule, with how it goes')
     .description('Lists every schedule with its last good image, its next run and its problem. Reads the tables alone; --without asks the cloud for its servers.')
     .option('--without', 'list the servers of the cloud that no schedule is for')
+    .addHelpText('after', `
+Examples:
+  scheduled-images list
+  scheduled-images list --without`)
     .action((options: { without?: true }) => (options.without ? listWithout(context()) : listSchedules(context())))
 }
 
@@ -22,11 +26,11 @@ async function listSchedules(context: Context): Promise<void> {
   const names = await lastNames(parsed, ports.runs)
   context.show(
     parsed.map((item) => json(item, names)),
-    () => (parsed.length === 0 ? 'There are no schedules. scheduled-images enable SERVER RETENTION makes one.' : text(parsed, names)),
+    () => (parsed.length === 0 ? 'There are no schedules. scheduled-images enable SERVER RETENTION makes one.' : text(parsed, names, context.terminal.columns)),
   )
 }
 
-function text(parsed: readonly ParsedSchedule[], names: ReadonlyMap<string, string>): string {
+function text(parsed: readonly ParsedSchedule[], names: ReadonlyMap<string, string>, width: number | undefined): string {
   const rows = parsed.map((item) => {
     if (!item.valid) return [item.invalid.key, '-', 'invalid', '-', timeText(item.invalid.state.lastGood?.time), '-']
     const { key, server, enabled, keep, state } = item.schedule
@@ -36,7 +40,7 @@ function text(parsed: readonly ParsedSchedule[], names: ReadonlyMap<string, stri
     const problem = problemOf(item)
     return problem === undefined ? [] : [`${item.valid ? item.schedule.key : item.invalid.key}: ${problem}`]
   })
-  return [table(['SCHEDULE', 'SERVER', 'WHEN', 'KEEPS', 'LAST GOOD', 'NEXT'], rows), ...(problems.length > 0 ? ['', ...problems] : [])].join('\n')
+  return [table(['SCHEDULE', 'SERVER', 'WHEN', 'KEEPS', 'LAST GOOD', 'NEXT'], rows, width), ...(problems.length > 0 ? ['', ...problems] : [])].join('\n')
 }
 
 function problemOf(item: ParsedSchedule): string | undefined {
@@ -68,6 +72,6 @@ async function listWithout(context: Context): Promise<void> {
   const without = servers.filter(({ id }) => !covered.has(id))
   context.show(
     without.map(({ id, name: server, status }) => ({ id, name: server, status })),
-    () => (without.length === 0 ? `Each of the ${servers.length} servers has a schedule.` : table(['SERVER', 'NAME', 'STATUS'], without.map(({ id, name: server, status }) => [id, server, status]))),
+    () => (without.length === 0 ? `Each of the ${servers.length} servers has a schedule.` : table(['SERVER', 'NAME', 'STATUS'], without.map(({ id, name: server, status }) => [id, server, status]), context.terminal.columns)),
   )
 }

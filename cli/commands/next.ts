@@ -4,6 +4,7 @@ import { outlook } from '../../lib/planner/outlook.ts'
 import { allSchedules } from '../../lib/runner/inventory.ts'
 import type { Context } from '../context.ts'
 import { serverText } from '../schedule-text.ts'
+import { lastNames } from '../server.ts'
 import { table, timeText } from '../table.ts'
 
 const mostRuns = 1000
@@ -14,6 +15,9 @@ export function registerNext(program: Command, context: () => Context): void {
     .summary('list the runs that come next')
     .description('Lists the next runs of all schedules, in order, in UTC and on the clocks of each schedule. Retries are not among them: list shows those.')
     .option('-n, --count <runs>', `how many; 1-${mostRuns}`, count, 10)
+    .addHelpText('after', `
+Examples:
+  scheduled-images next -n 20`)
     .action((options: { count: number }) => next(options.count, context()))
 }
 
@@ -27,16 +31,17 @@ async function next(runs: number, context: Context): Promise<void> {
   const { ports } = context.open()
   const parsed = await allSchedules(ports.schedules)
   const schedules = parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cadence !== 'manual' ? [item.schedule] : []))
+  const names = await lastNames(parsed, ports.runs)
   const upcoming = schedules
     .flatMap((schedule) => outlook(schedule, serverOf(schedule), context.clock(), runs).map((run) => ({ schedule, ...run })))
     .toSorted((a, b) => a.startsAt.getTime() - b.startsAt.getTime() || (a.schedule.key < b.schedule.key ? -1 : 1))
     .slice(0, runs)
   context.show(
-    upcoming.map(({ schedule, ...run }) => ({ schedule: schedule.key, server: schedule.server, ...run })),
+    upcoming.map(({ schedule, ...run }) => ({ schedule: schedule.key, server: schedule.server, serverName: names.get(schedule.key), ...run })),
     () =>
       upcoming.length === 0
         ? 'No schedule is valid and enabled, so nothing comes.'
-        : table(['STARTS', 'LOCAL', 'SCHEDULE', 'SERVER', ''], upcoming.map(({ schedule, startsAt, local, clockChange }) => [timeText(startsAt), local, schedule.key, serverText(schedule.server), clockChange ?? ''])),
+        : table(['STARTS', 'LOCAL', 'SCHEDULE', 'SERVER', ''], upcoming.map(({ schedule, startsAt, local, clockChange }) => [timeText(startsAt), local, schedule.key, names.get(schedule.key) ?? serverText(schedule.server), clockChange ?? '']), context.terminal.columns),
   )
 }
 

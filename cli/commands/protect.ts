@@ -10,12 +10,18 @@ export function registerProtect(program: Command, context: () => Context): void 
     .summary('keep an image for ever')
     .description('Protects an image: neither retention nor anybody else can delete it, and it is not counted. Glance shows it as protected.')
     .argument('<image>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images protect Daily-web-1-1795222800`)
     .action((image: string) => protect(image, true, context()))
   program
     .command('unprotect')
     .summary('give an image back to its schedule')
     .description('Takes the protection away: a scheduled image counts in the retention of its schedule again, and is deleted when that no longer keeps it.')
     .argument('<image>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images unprotect Daily-web-1-1795222800`)
     .action((image: string) => protect(image, false, context()))
 }
 

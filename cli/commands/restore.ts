@@ -43,7 +43,7 @@ export function registerRestore(program: Command, context: () => Context): void 
     .option('--volume-type <type>', 'of the new volumes of a volume-backed server')
     .option('--availability-zone <zone>', 'of the new server')
     .option('--security-group <group>', 'for several say it again', (value: string, previous: readonly string[] = []) => [...previous, value])
-    .option('--yes', 'do not ask')
+    .option('-y, --yes', 'do not ask')
     .option('--dry-run', 'look and say what would be done, and touch nothing')
     .addHelpText('after', `
 Examples:
@@ -55,6 +55,7 @@ Examples:
 
 async function restore(given: string, target: Target, { yes, dryRun }: Options, context: Context): Promise<void> {
   const { terminal, clock, options } = context
+  context.onInterrupt('Interrupted. Nothing was touched.')
   const { ports } = context.open()
   const cloud = await ports.clouds.open(options.cloud, context.tick(clock()).timeLeftMs)
   const image = await findImage(given, cloud)
@@ -66,11 +67,12 @@ async function restore(given: string, target: Target, { yes, dryRun }: Options, 
     if (options.output === 'json') show()
     throw new ScheduledImagesError('RESTORE_REFUSED', [...plan.findings.map(({ message }) => message), 'Nothing was touched.'].join(' '))
   }
-  terminal.note(plan.steps.map((step) => `- ${step}`).join('\n'))
+  const steps = plan.steps.map((step) => `- ${step}`).join('\n')
+  if (!dryRun) terminal.note(steps)
   for (const { code, message } of plan.findings) terminal.note(`WARNING (${code}): ${message}`)
   if (dryRun) {
-    if (options.output === 'json') show()
-    return
+    context.show(jsonOf(target, plan, undefined), () => steps)
+    return terminal.note('Dry run: nothing was touched.')
   }
   if (!yes && !(await terminal.confirm(order.kind === 'new' ? `Make server "${order.server.name}"?` : `Overwrite server "${order.server.name}"?`))) {
     terminal.note('Nothing was touched.')

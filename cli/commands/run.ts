@@ -1,12 +1,13 @@
-import { Option, type Command } from 'commander'
-import { ScheduledImagesError } from '../../lib/model/errors.ts'
+import { Argument, Option, type Command } from 'commander'
 import { summaryText } from '../../lib/model/summary.ts'
 import { timedCadences } from '../../lib/model/schedule.ts'
+import { choice } from '../choice.ts'
 import type { Context } from '../context.ts'
 import { ExitCode, exitCodes } from '../failure.ts'
-import { nearest } from '../../lib/model/nearest.ts'
+import { finishing } from '../terminal.ts'
 
 const all = 'all'
+const wanted = [...timedCadences, all] as const
 
 /** `run` and `prune`: the functions' own work, in this terminal. */
 export function registerRun(program: Command, context: () => Context): void {
@@ -14,15 +15,23 @@ export function registerRun(program: Command, context: () => Context): void {
     .command('run')
     .summary('do what the functions do at a tick: snapshot what is due')
     .description(`Snapshots the servers whose schedule of a cadence is due, as that cadence's function does at each tick. "${all}" does all cadences and then prunes: what a timer on one machine runs.`)
-    .argument('<cadence>', `${timedCadences.join(', ')}, or ${all}`)
+    .addArgument(new Argument('<cadence>', 'which, or all of them').choices(wanted).argParser(choice(wanted)))
     .option('--dry-run', 'plan and log, and change nothing')
-    .action((cadence: string, options: { dryRun?: true }) => run(cadence, options, context()))
+    .addHelpText('after', `
+Examples:
+  scheduled-images --local ./data run all
+  scheduled-images run daily --dry-run`)
+    .action((cadence: (typeof wanted)[number], options: { dryRun?: true }) => (cadence === all ? work(timedCadences, true, options, context()) : work([cadence], false, options, context())))
   program
     .command('prune')
     .summary('settle the images that are being made, and delete those beyond retention')
     .description('Finds out what became of the images that are being made, and deletes good ones beyond retention, as the function prune does at each tick.')
     .option('--dry-run', 'plan and log, and delete nothing')
     .addOption(new Option('--new-project', 'first: the credentials of --cloud are of another project or region than before, and that is meant').conflicts('dryRun'))
+    .addHelpText('after', `
+Examples:
+  scheduled-images prune --dry-run
+  scheduled-images --local ./data prune`)
     .action((options: { dryRun?: true; newProject?: true }) => pruneNow(options, context()))
 }
 
@@ -40,20 +49,9 @@ async function takeProject({ open, options: { cloud: name }, tick, clock, termin
   terminal.note(`Cloud "${name}" is project ${project}${region === undefined ? '' : `, region ${region},`} from now on.`)
 }
 
-async function run(given: string, options: { dryRun?: true }, context: Context): Promise<void> {
-  const wanted = given.toLowerCase()
-  if (wanted === all) return work(timedCadences, true, options, context)
-  const cadence = timedCadences.find((one) => one === wanted)
-  if (!cadence) {
-    const meant = nearest(wanted, [...timedCadences, all])
-    throw new ScheduledImagesError('SCHEDULE_INVALID', `The cadence must be one of ${timedCadences.join(', ')}, or ${all}, not "${given}".${meant ? ` Did you mean "${meant}"?` : ''}`)
-  }
-  return work([cadence], false, options, context)
-}
-
 async function work(cadences: readonly (typeof timedCadences)[number][], pruning: boolean, { dryRun }: { dryRun?: true }, context: Context): Promise<void> {
   context.outliveInterrupt()
-  context.terminal.interrupted.addEventListener('abort', () => context.terminal.note('Interrupted: nothing more is begun, and what is begun is finished. Press Ctrl-C again to leave at once.'))
+  context.terminal.interrupted.addEventListener('abort', () => context.terminal.note(finishing))
   const installation = context.open({ dryRun })
   const tick = context.tick(context.clock())
   const summaries: Record<string, object> = {}

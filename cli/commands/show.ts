@@ -11,6 +11,10 @@ export function registerShow(program: Command, context: () => Context): void {
     .summary('show whether a server has scheduled images')
     .description('Shows the schedule of a server that enable has made.')
     .argument('<server>', 'name or UUID')
+    .addHelpText('after', `
+Examples:
+  scheduled-images show web-1
+  scheduled-images show web-1 -o json`)
     .action((server: string) => show(server, context()))
 }
 

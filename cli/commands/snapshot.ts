@@ -30,6 +30,7 @@ Examples:
 
 async function snapshot(given: string | undefined, options: Options, context: Context): Promise<void> {
   const { terminal } = context
+  context.onInterrupt('Interrupted. No image was asked for.')
   const say = (text: string) => {
     if (context.options.output === 'table') terminal.print(text)
   }

@@ -195,7 +195,8 @@ function refused(request: Request, answer: Answer): OpenStackError {
 function unanswered(request: Request, error: unknown, timeoutMs: number): OpenStackError {
   if (!(error instanceof AxiosError) && !axios.isCancel(error)) throw error
   const code = error.code ?? 'no answer'
-  const reason = `${code}: ${error.message.replaceAll(/\s+/g, ' ').trim()}`
+  const said = error.message.replaceAll(/\s+/g, ' ').trim()
+  const reason = said.includes(code) ? said : `${code}: ${said}`
   const timedOut = code === 'ECONNABORTED' || code === 'ERR_CANCELED' || code === 'ETIMEDOUT'
   const why = timedOut ? `no answer within ${Math.round(timeoutMs / 1000)} s` : reason
   return new OpenStackError(code === 'ERR_BAD_RESPONSE' ? 'ANSWER_INVALID' : 'CLOUD_UNREACHABLE', `${request.what} failed at ${new URL(request.url).host} (${why}).`, {

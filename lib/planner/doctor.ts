@@ -78,7 +78,7 @@ const skewProblemMs = 5 * 60_000
 export function diagnose(facts: CloudFacts): Finding[] {
   const { inside } = facts
   const findings = [...tables(facts)]
-  if (!facts.login.known) return [...findings, problem('credentials', facts.login.why, 'Correct it as the sentence says; docs/clouds.md has every error of a cloud.')]
+  if (!facts.login.known) return [...findings, problem('credentials', facts.login.why, 'docs/clouds.md says what to do about each error of a cloud.')]
   const login = facts.login.value
   findings.push(...credentials(login, inside, facts.now), ...connection(login), ...roles(login))
   if (!inside) return findings

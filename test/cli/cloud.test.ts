@@ -121,7 +121,7 @@ test('without AWS clouds are entries of clouds.yaml: listed, tested, and edited 
   expect((await desk.run(['cloud', 'test', 'alpha'])).out).toContain(`entry alpha of ${file}`)
   for (const command of [['add', 'berlin', '--from', file], ['remove', 'alpha']]) {
     expect(await desk.run(['cloud', ...command])).toEqual({
-      code: 1, out: '', err: `ERROR (CONFIGURATION_INVALID): With --local DIR a cloud is an entry of a clouds.yaml: edit that file for "${command[1]}" (entry alpha of ${file} is there).`,
+      code: 1, out: '', err: `ERROR (CONFIGURATION_INVALID): With --local DIR a cloud is an entry of a clouds.yaml (entry alpha of ${file} is one). Add or remove "${command[1]}" in that file yourself.`,
     })
   }
 })

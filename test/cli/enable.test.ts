@@ -13,10 +13,18 @@ test('enable, show and disable say what nova said', async () => {
   expect(await desk.run(['show', 'web-1'])).toEqual({ code: 0, out: 'Schedule type: Daily\nRetention: 7', err: '' })
   expect(await desk.run(['enable', '--day-of-week', 'saturday', id, '8'])).toMatchObject({ code: 0, out: '' })
   expect(await desk.run(['show', id])).toEqual({ code: 0, out: 'Schedule type: Weekly on: SATURDAY\nRetention: 8', err: '' })
-  expect(await desk.run(['disable', 'web-1'])).toEqual({ code: 0, out: '', err: '' })
+  expect(await desk.run(['disable', 'web-1'])).toEqual({ code: 0, out: '', err: `Scheduled images of web-1 are disabled: weekly/${id}. The images stay, and nothing deletes them any more.` })
   const gone = { code: 1, out: '', err: `ERROR (NotFound): Scheduled images not enabled for server ${id} (HTTP 404)` }
   expect(await desk.run(['show', 'web-1'])).toEqual(gone)
   expect(await desk.run(['disable', id])).toEqual(gone)
+})
+
+test('as JSON, enable prints the item, and disable what it took away', async () => {
+  const id = addServer()
+  const item = { cadence: 'daily', schedule: id, server: id, cloud: 'default', retention: 7 }
+  expect(JSON.parse((await desk.run(['-o', 'json', 'enable', 'web-1', '7'])).out)).toEqual([item])
+  expect(JSON.parse((await desk.run(['-o', 'json', 'show', 'web-1'])).out)).toEqual([item])
+  expect(JSON.parse((await desk.run(['-o', 'json', 'disable', 'web-1'])).out)).toEqual({ disabled: [`daily/${id}`] })
 })
 
 test('a server has one schedule: a new cadence takes the place of the old, adopts its images, and a re-enable without a day makes it daily', async () => {
@@ -77,7 +85,8 @@ test.each<[args: string[], code: number, err: string]>([
   [['enable', 'nobody', '7'], 1, 'ERROR (SERVER_NOT_FOUND): No server with a name or ID of "nobody" exists.'],
   [['enable', '47c3f6b0-0000-4000-8000-000000000001', '7'], 1, 'ERROR (SERVER_NOT_FOUND): No server with a name or ID of "47c3f6b0-0000-4000-8000-000000000001" exists.'],
   [['enable', '--at', '25:00', 'web-1', '7'], 1, 'ERROR (SCHEDULE_INVALID): The schedule would not be valid, and nothing was changed: at must be a local time of day as HH:MM, 00:00 to 23:59, not "25:00".'],
-  [['enable', '--cadence', 'hourly', 'web-1', '7'], 1, 'ERROR (SCHEDULE_INVALID): --cadence must be one of daily, weekly, monthly, yearly, custom, not "hourly".'],
+  [['enable', '--cadence', 'hourly', 'web-1', '7'], 2, "argument 'hourly' is invalid. It must be one of daily, weekly, monthly, yearly, custom."],
+  [['enable', '--consistency', 'quisced', 'web-1', '7'], 2, 'It must be one of live, quiesced, stopped. Did you mean "quiesced"?'],
   [['enable', '--cadence', 'custom', 'web-1', '7'], 1, 'cron is required for custom'],
 ])('%j is refused, and changes nothing', async (args, code, err) => {
   addServer()
@@ -99,7 +108,7 @@ test('a deleted server is disabled by its UUID, without a cloud', async () => {
   await desk.run(['enable', 'web-1', '7'])
   desk.world.openstack.remove(id)
   const before = desk.world.openstack.requests.length
-  expect(await desk.run(['disable', id])).toEqual({ code: 0, out: '', err: '' })
+  expect(await desk.run(['disable', id])).toMatchObject({ code: 0, out: '' })
   expect(desk.world.openstack.requests).toHaveLength(before)
 })
 
@@ -112,4 +121,10 @@ test('the same commands work on a deployed stage', async () => {
   expect(await desk.world.schedules()).toMatchObject([{ cadence: 'weekly', dayOfWeek: 'friday', retention: 3 }])
   await desk.runDeployed(['disable', 'web-1'])
   expect(await desk.world.schedules()).toEqual([])
+})
+
+test("a set of DynamoDB's is a list in JSON", async () => {
+  const id = addServer()
+  await desk.world.putSchedule({ cadence: 'daily', schedule: id, server: id, retention: 7, shareWith: new Set(['b41cef31000040008000000000000001']) })
+  expect(JSON.parse((await desk.runDeployed(['-o', 'json', 'show', id])).out)).toMatchObject([{ shareWith: ['b41cef31000040008000000000000001'] }])
 })

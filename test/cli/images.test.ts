@@ -69,7 +69,7 @@ test('an image is named by its name too, unless several have it', async () => {
 test('explain says when it runs, why each image is there, and what another retention would change', async () => {
   const [newest, oldest] = await images()
   const { out } = await desk.run(['explain', 'web-1', '--retention', '1'])
-  expect(out).toContain(`daily/${server}: ${server} of cloud default, daily at 01:00 UTC; of its good images the last 2 are kept.`)
+  expect(out).toContain(`daily/${server}: web-1 of cloud default, daily at 01:00 UTC; of its good images the last 2 are kept.`)
   expect(out.match(/^Next: 2026-11-0[345] /gm)).toHaveLength(3)
   expect(out).toContain('keep: good image 2 of 2')
   expect(out).toContain('If the last 1 were kept:')
@@ -84,8 +84,8 @@ test('explain says when it runs, why each image is there, and what another reten
 test.each<[args: string[], code: number, err: string]>([
   [['explain', 'daily/nothing'], 1, 'ERROR (SCHEDULE_NOT_FOUND): There is no schedule "daily/nothing".'],
   [['explain', 'nobody'], 1, 'ERROR (SCHEDULE_NOT_FOUND): There is neither a schedule nor a server named "nobody".'],
-  [['explain', 'web-1', '--keep', 'least=2'], 1, 'ERROR (SCHEDULE_INVALID): --keep must be rules such as "last=2,daily=7,weekly=4,within=P14D", not "least=2".'],
-  [['explain', 'web-1', '--keep', 'last=2', '--retention', '2'], 1, '--retention and --keep contradict each other'],
+  [['explain', 'web-1', '--keep', 'least=2'], 2, "argument 'least=2' is invalid. It must be rules such as last=2,daily=7,weekly=4,within=P14D."],
+  [['explain', 'web-1', '--keep', 'last=2', '--retention', '2'], 2, "option '--retention <count>' cannot be used with option '--keep <rules>'"],
   [['explain', 'web-1', '--retention', '0'], 2, 'It must be a whole number from 1 to 65535.'],
   [['images', 'nobody'], 1, 'ERROR (SERVER_NOT_FOUND): No server with a name or ID of "nobody" exists.'],
 ])('%j is refused', async (args, code, err) => {

@@ -38,6 +38,19 @@ test('list shows each schedule with its last good image, its next run and its pr
   expect(json.find(({ schedule }) => schedule === `daily/${id}`)).toMatchObject({ valid: true, serverName: 'web-1', lastGood: { period: '2026-10-31' } })
 })
 
+test('a table that is wider than the terminal is a block for each row', async () => {
+  const id = addServer('web-1')
+  await desk.run(['enable', 'web-1', '2'])
+  await put({ cadence: 'daily', schedule: 'off', server: 'web-1', keep: { last: 1 }, enabled: false })
+  const wide = await desk.run(['list'], { columns: 200 })
+  expect(wide.out).toBe((await desk.run(['list'])).out)
+  expect((await desk.run(['list'], { columns: 80 })).out).toBe([
+    `SCHEDULE   daily/${id}`, `SERVER     ${id}`, 'WHEN       daily at 01:00 UTC', 'KEEPS      the last 2', 'LAST GOOD  -', 'NEXT       -',
+    '',
+    'SCHEDULE   daily/off', 'SERVER     web-1', 'WHEN       daily at 01:00 UTC', 'KEEPS      the last 1', 'LAST GOOD  -', 'NEXT       disabled',
+  ].join('\n'))
+})
+
 test('list --without shows the servers that nothing covers', async () => {
   addServer('web-1')
   const tagged = desk.world.openstack.addServer(desk.world.project, { name: 'db-1', tags: ['nightly'] }).id
@@ -65,6 +78,15 @@ test('next lists the runs of all schedules in order', async () => {
     ['2026-10-25 12:00 UTC', '2026-10-25 12:00 +00:00', 'custom/b'],
   ])
   expect(await desk.run(['next', '-n', '0'])).toMatchObject({ code: 2 })
+})
+
+test('next names a server that its item gives by UUID, once it has run', async () => {
+  const id = addServer('web-1')
+  await desk.run(['enable', 'web-1', '1'])
+  const servers = async () => (await desk.run(['next', '-n', '1'])).out.split('\n').slice(1).map((line) => line.split(/ {2,}/)[3])
+  expect(await servers()).toEqual([id])
+  await ticks('2026-11-01T00:15Z', '2026-11-02T02:00Z')
+  expect(await servers()).toEqual(['web-1'])
 })
 
 test('history lists what became of each run, newest first', async () => {

@@ -64,12 +64,28 @@ test('Ctrl-C while it waits leaves the image in the making, and says where to lo
   expect(images()).toHaveLength(1)
 })
 
+test('Ctrl-C while the image is asked for says that this is finished, and how to leave at once', async () => {
+  add()
+  const interruption = new AbortController()
+  desk.world.openstack.fault({ service: 'compute', path: /action/, then: { delayMs: 100 } })
+  const running = desk.run(['snapshot', '--wait', 'web-1'], { interrupted: interruption.signal })
+  while (!desk.world.openstack.requests.some(({ path }) => path.endsWith('/action'))) await new Promise((resolve) => setTimeout(resolve, 5))
+  interruption.abort()
+  const { code, err } = await running
+  expect(code).toBe(130)
+  expect(err.split('\n').filter((line) => !/ INFO | DEBUG /.test(line))).toEqual([
+    'Interrupted: nothing more is begun, and what is begun is finished. Press Ctrl-C again to leave at once.',
+    'The image goes on being made; scheduled-images history web-1 shows what becomes of it.',
+  ])
+  expect(images()).toHaveLength(1)
+})
+
 test('Ctrl-C before the claim asks for nothing', async () => {
   add()
   const interruption = new AbortController()
   desk.world.openstack.fault({ service: 'compute', path: /servers\/detail/, then: { delayMs: 50 } })
   setTimeout(() => interruption.abort(), 20)
-  expect(await desk.run(['snapshot', 'web-1'], { interrupted: interruption.signal })).toMatchObject({ code: 130 })
+  expect(await desk.run(['snapshot', 'web-1'], { interrupted: interruption.signal })).toMatchObject({ code: 130, err: 'Interrupted. No image was asked for.' })
   expect(images()).toEqual([])
 })
 

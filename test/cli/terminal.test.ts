@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, unlinkSync } from 'node:fs'
+import { existsSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { useDesk } from '../support/cli.ts'
@@ -39,7 +39,7 @@ test.each(asking)('without credentials %s says where they were looked for', asyn
   unlinkSync(join(desk.directory, 'clouds.yaml'))
   const { code, out, err } = await desk.run(args)
   expect([code, out]).toEqual([1, ''])
-  expect(err).toMatch(/^ERROR \(CREDENTIALS_MISSING\): .*clouds\.yaml/)
+  expect(err).toContain(`ERROR (CREDENTIALS_MISSING): There is no clouds.yaml in ${desk.directory}/, `)
 })
 
 test.each<[args: string[], err: string]>([
@@ -57,13 +57,25 @@ test.each<[args: string[], err: string]>([
 test('every command has a help that says what it does', async () => {
   const { code, out } = await desk.run(['--help'])
   expect(code).toBe(0)
-  const names = [...out.split('Commands:')[1]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
+  const names = [...out.split('\nExamples:')[0]!.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
   expect(names.length).toBeGreaterThan(10)
   for (const name of names) {
     const help = await desk.run([name, '--help'])
     expect(help.code).toBe(0)
     expect(help.out).toContain(`Usage: scheduled-images ${name}`)
+    expect(help.out).toMatch(/\nGlobal Options:\n.*--local <dir>/s)
+    expect(help.out).toMatch(name === 'cloud' || name === 'apt-hook' ? /\nCommands:\n/ : /\nExamples:\n {2}.*scheduled-images .*/)
   }
+})
+
+test('wrong usage of a command points to the help of that command', async () => {
+  expect((await desk.run(['cloud', 'remove'])).err).toBe("error: missing required argument 'name'\n(scheduled-images cloud remove --help shows how)")
+  expect((await desk.run(['lists'])).err).toContain('(scheduled-images --help shows how)')
+})
+
+test('--version prints the version of the package', async () => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string }
+  expect(await desk.run(['--version'])).toEqual({ code: 0, out: version, err: '' })
 })
 
 test('without a configuration of AWS it says what to configure', () => {

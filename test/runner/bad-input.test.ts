@@ -62,7 +62,7 @@ test.each<[sentence: string, parameter: string | undefined, problem: RegExp]>([
   ['a parameter that is no YAML', '{ auth: [', /^The parameter of cloud "other" is not usable: it is neither YAML nor JSON\.$/],
   ['a parameter that is a whole clouds.yaml', 'clouds:\n  other:\n    auth: {}', /it holds a whole clouds\.yaml; store only what stands under clouds\.<name>\.$/],
   ['a parameter without a secret', 'auth: { auth_url: "http://127.0.0.1:1/v3", application_credential_id: x }', /"auth\.application_credential_secret" is missing\.$/],
-  ['a cloud that is not there', 'auth: { auth_url: "http://127.0.0.1:1/v3", application_credential_id: x, application_credential_secret: alpha-secret }', /^Asking Keystone for a token failed at 127\.0\.0\.1:1 \(ECONNREFUSED/],
+  ['a cloud that is not there', 'auth: { auth_url: "http://127.0.0.1:1/v3", application_credential_id: x, application_credential_secret: alpha-secret }', /^Asking Keystone for a token failed at 127\.0\.0\.1:1 \(connect ECONNREFUSED 127\.0\.0\.1:1\)\.$/],
 ])('%s', async (_sentence, parameter, problem) => {
   const { world } = fixture
   if (parameter) world.aws.parameters.set('/scheduled-images/local/clouds/other', parameter)

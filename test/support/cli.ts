@@ -19,6 +19,8 @@ export interface RunOptions {
   /** What a person says to a question; without it nobody is there to answer. */
   readonly answer?: boolean
   readonly env?: Readonly<Record<string, string>>
+  /** The width of the terminal; without it nobody watches. */
+  readonly columns?: number
   /** Ctrl-C. */
   readonly interrupted?: AbortSignal
   /** What an interactive terminal shows while it lasts. */
@@ -47,7 +49,7 @@ export function useDesk(options: Partial<Parameters<typeof startWorld>[0]> = {})
     const entry = JSON.parse(world.aws.parameters.get('/scheduled-images/local/clouds/default')!) as object
     writeFileSync(join(directory, 'clouds.yaml'), JSON.stringify({ clouds: { alpha: entry } }))
     const written: string[] = []
-    const run = async (args: readonly string[], { answer, env = {}, interrupted = new AbortController().signal, onProgress = () => {} }: RunOptions, deployed: boolean): Promise<Ran> => {
+    const run = async (args: readonly string[], { answer, env = {}, columns, interrupted = new AbortController().signal, onProgress = () => {} }: RunOptions, deployed: boolean): Promise<Ran> => {
       const [out, err]: string[][] = [[], []]
       const terminal = {
         print: (text: string) => void out!.push(text),
@@ -60,7 +62,7 @@ export function useDesk(options: Partial<Parameters<typeof startWorld>[0]> = {})
           if (answer === undefined) throw nobodyAnswers(question)
           return Promise.resolve(answer)
         },
-        columns: undefined,
+        columns,
         colours: false,
         interrupted,
       }
