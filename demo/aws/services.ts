@@ -51,6 +51,8 @@ export async function startAws(clock: () => Date = () => new Date()): Promise<Lo
     } else if (operation === 'PutParameter') {
       const { Name, Value, Overwrite } = input as { Name: string; Value: string; Overwrite?: boolean }
       if (parameters.has(Name) && !Overwrite) answer(response, 400, { __type: 'ParameterAlreadyExists' })
+      // It quotes what it refuses.
+      else if (Value.includes('{{')) answer(response, 400, { __type: 'ValidationException', message: `Parameter value: (${Value}) can't nest another parameter.` })
       else {
         parameters.set(Name, Value)
         answer(response, 200, { Version: 1, Tier: 'Standard' })

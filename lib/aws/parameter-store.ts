@@ -63,7 +63,15 @@ export class ParameterStore {
       throw new ScheduledImagesError('CLOUD_PARAMETER_INVALID', `The entry of cloud "${cloud}" has ${Buffer.byteLength(value)} bytes, and a parameter has room for ${longestValue}; leave certificates out of "cacert" that are not needed.`)
     }
     // Above 4 KB a parameter costs some cents a month.
-    await this.#client.send(new PutParameterCommand({ Name: this.parameterOf(cloud), Value: value, Type: 'SecureString', Tier: 'Intelligent-Tiering', Overwrite: true }))
+    try {
+      await this.#client.send(new PutParameterCommand({ Name: this.parameterOf(cloud), Value: value, Type: 'SecureString', Tier: 'Intelligent-Tiering', Overwrite: true }))
+    } catch (error) {
+      // AWS quotes a value that it refuses, and neither the message nor the error may travel along.
+      if (error instanceof Error && error.name === 'ValidationException') {
+        throw new ScheduledImagesError('CLOUD_PARAMETER_INVALID', `AWS refused the entry of cloud "${cloud}" as the value of a parameter. A value cannot hold "{{".`)
+      }
+      throw error
+    }
   }
 
   /** @returns false when it was gone already. */

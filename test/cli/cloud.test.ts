@@ -57,6 +57,13 @@ test.each<[sentence: string, args: (file: string) => string[], error: string]>([
   expect([...desk.world.aws.parameters.keys()]).toEqual([`${path}/default`])
 })
 
+test('a value that AWS refuses is not quoted', async () => {
+  const file = join(desk.directory, 'nested.yaml')
+  writeFileSync(file, JSON.stringify({ clouds: { alpha: { auth: { auth_url: 'http://127.0.0.1:9/v3', application_credential_id: 'x', application_credential_secret: '{{resolve:a-secret-of-nobody}}' } } } }))
+  const { code, out, err } = await desk.runDeployed(['-v', 'cloud', 'add', 'berlin', '--from', file, '--no-test'])
+  expect({ code, out, err }).toEqual({ code: 1, out: '', err: 'ERROR (CLOUD_PARAMETER_INVALID): AWS refused the entry of cloud "berlin" as the value of a parameter. A value cannot hold "{{".' })
+})
+
 test('credentials that Keystone refuses are stored only without a test', async () => {
   const file = clouds()
   writeFileSync(join(desk.directory, 'secure.yaml'), '{"clouds": {"alpha": {"auth": {"application_credential_secret": "a-wrong-secret"}}}}')
