@@ -18,7 +18,7 @@ const etc = '/etc/openstack/clouds.yaml'
 const alone = { OS_AUTH_URL: 'http://k:5000/v3', OS_USERNAME: 'alice', OS_PASSWORD: 's3cret', OS_PROJECT_NAME: 'gamma' }
 
 function edges(files: Files, env: Env = {}): Parameters<typeof findCloud>[0] {
-  return { env, readFile: (path) => files[path], home: '/home/ann', cwd: '/work' }
+  return { env, readFile: (path) => files[path], home: '/home/ann', cwd: '/project' }
 }
 
 test.each<[sentence: string, files: Files, env: Env, name: string | undefined, found: { name: string; source: string; entry: object }]>([
@@ -28,10 +28,10 @@ test.each<[sentence: string, files: Files, env: Env, name: string | undefined, f
   ['the entry that is called default, of several', { [etc]: `clouds: { alpha: ${alpha}, default: ${beta} }` }, {}, 'default', { name: 'default', source: `entry default of ${etc}`, entry: {} }],
   ['but OS_CLOUD wins over it', { [etc]: `clouds: { alpha: ${alpha}, default: ${beta} }` }, { OS_CLOUD: 'alpha' }, 'default', { name: 'alpha', source: `entry alpha of ${etc}`, entry: {} }],
   ['default is what is found without a name', { [etc]: two }, { OS_CLOUD: 'alpha' }, 'default', { name: 'alpha', source: `entry alpha of ${etc}`, entry: {} }],
-  ['the working directory comes first', { '/work/clouds.yaml': one, [etc]: two, '/home/ann/.config/openstack/clouds.yaml': two }, {}, undefined, { name: 'alpha', source: 'entry alpha of /work/clouds.yaml', entry: {} }],
+  ['the working directory comes first', { '/project/clouds.yaml': one, [etc]: two, '/home/ann/.config/openstack/clouds.yaml': two }, {}, undefined, { name: 'alpha', source: 'entry alpha of /project/clouds.yaml', entry: {} }],
   ['the home directory comes before /etc', { '/home/ann/.config/openstack/clouds.yaml': one, [etc]: two }, {}, undefined, { name: 'alpha', source: 'entry alpha of /home/ann/.config/openstack/clouds.yaml', entry: {} }],
   ['XDG_CONFIG_HOME comes before the home directory', { '/xdg/openstack/clouds.yml': one, '/home/ann/.config/openstack/clouds.yaml': two }, { XDG_CONFIG_HOME: '/xdg' }, undefined, { name: 'alpha', source: 'entry alpha of /xdg/openstack/clouds.yml', entry: {} }],
-  ['OS_CLIENT_CONFIG_FILE comes before all', { '/work/my.json': JSON.stringify({ clouds: { mine: {} } }), '/work/clouds.yaml': one }, { OS_CLIENT_CONFIG_FILE: 'my.json' }, undefined, { name: 'mine', source: 'entry mine of /work/my.json', entry: {} }],
+  ['OS_CLIENT_CONFIG_FILE comes before all', { '/project/my.json': JSON.stringify({ clouds: { mine: {} } }), '/project/clouds.yaml': one }, { OS_CLIENT_CONFIG_FILE: 'my.json' }, undefined, { name: 'mine', source: 'entry mine of /project/my.json', entry: {} }],
   ['one that does not exist is passed over', { [etc]: one }, { OS_CLIENT_CONFIG_FILE: '/nowhere.yaml' }, undefined, { name: 'alpha', source: `entry alpha of ${etc}`, entry: {} }],
   [
     'secure.yaml has the password', { [etc]: 'clouds: { alpha: { auth: { username: alice } } }', '/etc/openstack/secure.yaml': 'clouds: { alpha: { auth: { password: s3cret } } }' }, {}, undefined,
@@ -56,7 +56,7 @@ test.each<[sentence: string, files: Files, env: Env, name: string | undefined, f
   ['YAML as Python reads it', { [etc]: 'base: &base { username: n }\nclouds: { a: { verify: no, auth: { <<: *base, password: 12e3 } } }' }, {}, undefined, { name: 'a', source: `entry a of ${etc}`, entry: { verify: false, auth: { username: 'n', password: '12e3' } } }],
   ['insecure is no verification', { [etc]: 'clouds: { a: { insecure: true, cacert: /nowhere, auth: {} } }' }, {}, undefined, { name: 'a', source: `entry a of ${etc}`, entry: { verify: false } }],
   ['cacert is read from its file', { [etc]: 'clouds: { a: { cacert: ~/ca.pem, auth: {} } }', '/home/ann/ca.pem': pem }, {}, undefined, { name: 'a', source: `entry a of ${etc}`, entry: { cacert: pem } }],
-  ['OS_CACERT is taken from the working directory', { [etc]: one, '/work/ca.pem': pem }, { OS_CACERT: 'ca.pem' }, undefined, { name: 'alpha', source: `entry alpha of ${etc}, with OS_CACERT of the environment`, entry: { cacert: pem } }],
+  ['OS_CACERT is taken from the working directory', { [etc]: one, '/project/ca.pem': pem }, { OS_CACERT: 'ca.pem' }, undefined, { name: 'alpha', source: `entry alpha of ${etc}, with OS_CACERT of the environment`, entry: { cacert: pem } }],
   ['cacert that is the text already', { [etc]: JSON.stringify({ clouds: { a: { cacert: pem, auth: {} } } }) }, {}, undefined, { name: 'a', source: `entry a of ${etc}`, entry: { cacert: pem } }],
 ])('%s', (_sentence, files, env, name, found) => {
   expect(findCloud(edges(files, env), name)).toMatchObject(found)
@@ -69,7 +69,7 @@ test('what is found is an entry that can be used, and holds nothing else', () =>
   expect(parseCloudConfig(JSON.stringify(entry), 'a')).toMatchObject({ authUrl: 'http://k/v3', overrides: { compute: 'http://n' }, maxInFlight: 3, credentials: { password: '1' } })
 })
 
-const searched = '/work/, /home/ann/.config/openstack/, /etc/xdg/openstack/, /etc/openstack/'
+const searched = '/project/, /home/ann/.config/openstack/, /etc/xdg/openstack/, /etc/openstack/'
 test.each<[sentence: string, files: Files, env: Env, name: string | undefined, code: string, message: string]>([
   ['nothing anywhere', {}, {}, undefined, 'CREDENTIALS_MISSING', `There is no clouds.yaml in ${searched}, and OS_CLOUD, OS_AUTH_URL and the other OS_ variables are not set. Make a clouds.yaml, or set OS_CLIENT_CONFIG_FILE to one.`],
   ['a file that is not there', {}, { OS_CLIENT_CONFIG_FILE: '/my.yaml' }, undefined, 'CREDENTIALS_MISSING', `There is no clouds.yaml in /my.yaml, ${searched}, and OS_CLOUD, OS_AUTH_URL and the other OS_ variables are not set. Make a clouds.yaml, or set OS_CLIENT_CONFIG_FILE to one.`],
@@ -94,9 +94,9 @@ test.each<[sentence: string, files: Files, env: Env, name: string | undefined, c
 })
 
 test('all clouds by their names', () => {
-  expect(listClouds(edges({ [etc]: two, '/work/secure.yaml': 'clouds: { beta: {} }' }, alone))).toEqual([
+  expect(listClouds(edges({ [etc]: two, '/project/secure.yaml': 'clouds: { beta: {} }' }, alone))).toEqual([
     { name: 'alpha', source: `entry alpha of ${etc}` },
-    { name: 'beta', source: `entry beta of ${etc} and /work/secure.yaml` },
+    { name: 'beta', source: `entry beta of ${etc} and /project/secure.yaml` },
     { name: 'envvars', source: 'the OS_ variables of the environment' },
   ])
   expect(listClouds(edges({}))).toEqual([])
