@@ -107,6 +107,7 @@ export function useService(cloud: CloudUnderTest): () => Promise<DeployedService
         // On a simulated cloud the time passes by itself.
         ...(!cloud.real && { sleep: (ms: number) => cloud.sleep(ms / 1000) }),
         log: { debug: write, info: write, warn: write, error: write },
+        metrics: { record: () => {} },
       })
     const [first, second] = [instance(), instance()]
     const tick = (n: number, time: string) => {
