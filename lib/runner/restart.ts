@@ -133,14 +133,18 @@ export type TellOfRestart = (news: RestartNews) => Promise<void>
  */
 export async function finishRestart(restart: Restart, others: readonly RunKey[], tell: TellOfRestart, cloud: Cloud, ports: Ports): Promise<void> {
   const clock = ports.clock()
-  const runs = await ports.runs.get([restart, ...others])
+  const readRuns = () => ports.runs.get([restart, ...others])
   // A later attempt counts as well: it has stopped the server anew.
-  if ([...runs.values()].some((run) => needsItStopped(run, clock))) return
+  const isNeeded = (runs: ReadonlyMap<string, Run>) => [...runs.values()].some((run) => needsItStopped(run, clock))
+  const runs = await readRuns()
+  if (isNeeded(runs)) return
   const run = runs.get(runKeyText(restart))
   try {
     const seen = await cloud.compute.getServer(restart.server)
     if (seen && seen.taskState !== null) return
     if (seen?.status === 'SHUTOFF') {
+      // An attempt may have begun while the server was looked at.
+      if (isNeeded(await readRuns())) return
       await start(restart, cloud, ports)
       if (restart.asked) await tellNotStarted(restart, run, `It was asked to start, and is still stopped. ${goesOn}`, tell, ports)
       else await ports.runs.putRestart({ ...restart, asked: true })
