@@ -140,8 +140,8 @@ describe('stopping and starting', () => {
     const server = await cloud.boot({ label: 'locked' })
     const api = await cloud.api()
     await api.action(server, { lock: null })
-    for (const change of [mine.compute.stopServer(server), mine.compute.startServer(server)]) {
-      await expect(change).rejects.toMatchObject({ code: 'SERVER_LOCKED', requestId: expect.stringMatching(/^req-/) as unknown, message: expect.stringContaining('Unlock it') as unknown })
+    for (const change of [() => mine.compute.stopServer(server), () => mine.compute.startServer(server)]) {
+      await expect(change()).rejects.toMatchObject({ code: 'SERVER_LOCKED', requestId: expect.stringMatching(/^req-/) as unknown, message: expect.stringContaining('Unlock it') as unknown })
     }
     await api.action(server, { unlock: null })
     expect(await mine.compute.getServer(server)).toMatchObject({ status: 'ACTIVE', taskState: null })
