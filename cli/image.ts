@@ -1,7 +1,8 @@
 import { ScheduledImagesError } from '../lib/model/errors.ts'
 import type { Image } from '../lib/model/image.ts'
+import { isUuid } from '../lib/model/uuid.ts'
+import { listWithHidden } from '../lib/runner/observation.ts'
 import type { Cloud } from '../lib/runner/ports.ts'
-import { isUuid } from './uuid.ts'
 
 /**
  * The image that a person names, by UUID or by its exact name: one of their own project, hidden or not.
@@ -15,8 +16,7 @@ export async function findImage(text: string, cloud: Pick<Cloud, 'image' | 'proj
     if (image) return image
     throw missing()
   }
-  const listed = await Promise.all([false, true].map((hidden) => cloud.image.listImages({ owner: cloud.project, properties: {}, hidden })))
-  const named = listed.flat().filter(({ name }) => name === text)
+  const named = (await listWithHidden(cloud, {})).filter(({ name }) => name === text)
   if (named.length > 1) throw new ScheduledImagesError('IMAGE_AMBIGUOUS', `${named.length} images are named "${text}": ${named.map(({ id }) => id).join(', ')}. Give the UUID of the one that is meant.`)
   if (!named[0]) throw missing()
   return named[0]

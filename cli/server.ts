@@ -3,15 +3,10 @@ import { ScheduledImagesError } from '../lib/model/errors.ts'
 import type { RunKey } from '../lib/model/run.ts'
 import type { ParsedSchedule } from '../lib/model/schedule.ts'
 import type { Server } from '../lib/model/server.ts'
+import { isUuid } from '../lib/model/uuid.ts'
 import { indexServers } from '../lib/planner/selection.ts'
 import type { Cloud, Runs } from '../lib/runner/ports.ts'
 import type { Context } from './context.ts'
-import { isUuid } from './uuid.ts'
-
-/** Whether a person gave a server by its UUID: then it need not exist any more. */
-export function isServerId(text: string): boolean {
-  return isUuid(text)
-}
 
 /**
  * The server that a person names, by UUID or by its exact name.
@@ -20,7 +15,7 @@ export function isServerId(text: string): boolean {
  */
 export async function findServer(text: string, cloud: Cloud): Promise<Server> {
   const missing = () => new ScheduledImagesError('SERVER_NOT_FOUND', `No server with a name or ID of "${text}" exists.`)
-  if (isServerId(text)) {
+  if (isUuid(text)) {
     const server = await cloud.compute.getServer(text.toLowerCase())
     if (server) return server
     throw missing()
@@ -33,7 +28,7 @@ export async function findServer(text: string, cloud: Cloud): Promise<Server> {
 
 /** The id of the server that a person names. A UUID is taken as it is: no cloud is asked. */
 export async function serverId(text: string, open: () => Promise<Cloud>): Promise<string> {
-  return isServerId(text) ? text.toLowerCase() : (await findServer(text, await open())).id
+  return isUuid(text) ? text.toLowerCase() : (await findServer(text, await open())).id
 }
 
 /** What servers that items give by UUID were named when they last ran, by the keys of the schedules. No cloud is asked. */

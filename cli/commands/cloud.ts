@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { ScheduledImagesError } from '../../lib/model/errors.ts'
 import type { Login } from '../../lib/model/examination.ts'
-import { cadences } from '../../lib/model/schedule.ts'
 import type { KeptInstallation } from '../../lib/installation.ts'
+import { allSchedules } from '../../lib/runner/items.ts'
 import type { Context } from '../context.ts'
 import { ExitCode, exitCodes } from '../failure.ts'
 import { table, timeText } from '../table.ts'
@@ -115,7 +115,7 @@ async function remove(name: string, yes: boolean, context: Context): Promise<voi
   const { keeper, ports } = context.open()
   keeper.demandEditable(name)
   if (!(await keeper.list()).some((kept) => kept.name === name)) throw new ScheduledImagesError('CLOUD_PARAMETER_MISSING', `Cloud "${name}" has no credentials here: there is no ${keeper.sourceOf(name)}.`)
-  const items = (await Promise.all(cadences.map((cadence) => ports.schedules.query(cadence)))).flat()
+  const items = await allSchedules(ports.schedules)
   const using = items.map((item) => (item.valid ? item.schedule : item.invalid)).filter(({ cloud }) => cloud === name).map(({ key }) => key)
   if (using.length > 0) {
     const shown = using.slice(0, 5).join(', ') + (using.length > 5 ? ` and ${using.length - 5} more` : '')

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { appraise, type Appraisal } from '../../lib/planner/appraisal.ts'
-import { allSchedules, sizeOf, takeInventory, type Inventory } from '../../lib/runner/inventory.ts'
+import { sizeOf, takeInventory, type Inventory } from '../../lib/runner/inventory.ts'
+import { allSchedules } from '../../lib/runner/items.ts'
 import type { Context } from '../context.ts'
 import { serverId } from '../server.ts'
 import { ageText, sizeText, table, timeText } from '../table.ts'

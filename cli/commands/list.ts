@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { invalidSentence, type ParsedSchedule, type Schedule } from '../../lib/model/schedule.ts'
 import { indexServers, matchServers, selectServer } from '../../lib/planner/selection.ts'
-import { allSchedules } from '../../lib/runner/inventory.ts'
+import { allSchedules } from '../../lib/runner/items.ts'
 import type { Context } from '../context.ts'
 import { keepText, serverText, whenText } from '../schedule-text.ts'
 import { lastNames } from '../server.ts'

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import type { Schedule } from '../../lib/model/schedule.ts'
 import { outlook } from '../../lib/planner/outlook.ts'
-import { allSchedules } from '../../lib/runner/inventory.ts'
+import { allSchedules } from '../../lib/runner/items.ts'
 import type { Context } from '../context.ts'
 import { serverText } from '../schedule-text.ts'
 import { lastNames } from '../server.ts'

@@ -2,13 +2,13 @@ import type { Command } from 'commander'
 import { hasCode, ScheduledImagesError } from '../../lib/model/errors.ts'
 import { marks } from '../../lib/model/image.ts'
 import type { ServerDetails } from '../../lib/model/server.ts'
+import { isUuid } from '../../lib/model/uuid.ts'
 import type { NewServerWish, RestorePlan } from '../../lib/planner/restore.ts'
 import { beginRestore, preflightNewServer, preflightRebuild, untilRestored } from '../../lib/runner/restore.ts'
 import type { Context } from '../context.ts'
 import { ExitCode, exitCodes, failureText } from '../failure.ts'
 import { findImage } from '../image.ts'
 import { findServer } from '../server.ts'
-import { isUuid } from '../uuid.ts'
 
 interface Options {
   readonly new?: string

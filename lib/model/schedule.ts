@@ -2,6 +2,7 @@ import { Cron } from 'croner'
 import * as z from 'zod'
 import { calendarRules, keepLast, keepSchema, type KeepRules } from './keep.ts'
 import { nearest } from './nearest.ts'
+import { isUuid } from './uuid.ts'
 
 /** How often: those that a timer function looks at. */
 export const timedCadences = ['daily', 'weekly', 'monthly', 'yearly', 'custom'] as const
@@ -122,7 +123,6 @@ export type ParsedSchedule =
   | { readonly valid: true; readonly schedule: Schedule }
   | { readonly valid: false; readonly invalid: InvalidSchedule }
 
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 /** Glance refuses control characters and anything outside the Basic Multilingual Plane in a property (lab finding). */
 const unprintable = /[\p{Cc}\p{Cs}\u{10000}-\u{10ffff}]/u
 
@@ -260,7 +260,7 @@ export function parseSchedule(item: Readonly<Record<string, unknown>>): ParsedSc
 
 function referenceOf(server: string | undefined, selector: z.output<typeof selectorSchema> | undefined): ServerReference {
   if (server === undefined) return { selector: selector! }
-  return uuidPattern.test(server) ? { id: server.toLowerCase() } : { name: server }
+  return isUuid(server) ? { id: server.toLowerCase() } : { name: server }
 }
 
 /** What each attribute alone does not show. */

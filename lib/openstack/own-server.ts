@@ -1,3 +1,5 @@
+import { isUuid } from '../model/uuid.ts'
+
 /** What tells which server this machine is: arguments, so that a test needs neither a cloud nor root. */
 export interface MachineEdges {
   /** Where OpenStack's metadata service is. */
@@ -15,7 +17,6 @@ export interface OwnServer {
 }
 
 const productUuid = '/sys/class/dmi/id/product_uuid'
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 /** It answers in milliseconds, or it is not there. */
 const timeoutMs = 2000
 
@@ -28,7 +29,7 @@ export async function findOwnServer({ metadataUrl, readFile }: MachineEdges): Pr
   const told = await askMetadata(url)
   if ('id' in told) return { ids: [told.id], source: 'the metadata service' }
   const hardware = readFile(productUuid)?.trim().toLowerCase()
-  if (hardware !== undefined && uuid.test(hardware)) return { ids: [hardware, swapped(hardware)], source: productUuid }
+  if (hardware !== undefined && isUuid(hardware)) return { ids: [hardware, swapped(hardware)], source: productUuid }
   const why = hardware === undefined ? 'is not there, or may not be read (only root may)' : 'holds no UUID'
   return { ids: [], source: `the metadata service at ${url} ${told.failure}, and ${productUuid} ${why}` }
 }
@@ -38,7 +39,7 @@ async function askMetadata(url: string): Promise<{ readonly id: string } | { rea
     const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' })
     if (!answer.ok) return { failure: `answered ${answer.status}` }
     const { uuid: id } = (await answer.json()) as { uuid?: unknown }
-    return typeof id === 'string' && uuid.test(id.toLowerCase()) ? { id: id.toLowerCase() } : { failure: 'told no UUID' }
+    return typeof id === 'string' && isUuid(id) ? { id: id.toLowerCase() } : { failure: 'told no UUID' }
   } catch {
     return { failure: 'does not answer' }
   }

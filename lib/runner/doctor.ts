@@ -1,9 +1,9 @@
 import type { Login, Permission } from '../model/examination.ts'
 import type { Quota } from '../model/quota.ts'
-import { cadences } from '../model/schedule.ts'
 import type { Server } from '../model/server.ts'
 import { membersOf, type CloudFacts, type Fact, type InsideFacts } from '../planner/doctor.ts'
 import { readProperties } from './consistency.ts'
+import { allSchedules } from './items.ts'
 import { listMarked } from './observation.ts'
 import type { Cloud, Runs, Schedules } from './ports.ts'
 
@@ -52,7 +52,7 @@ export async function examine(cloud: string, { schedules, runs, open, explain, c
     }
   }
   const [items, inFlight, entered] = await Promise.all([
-    fact(async () => (await Promise.all(cadences.map((cadence) => schedules.query(cadence)))).flat()),
+    fact(() => allSchedules(schedules)),
     fact(() => runs.inFlight()),
     fact(() => open(cloud)),
   ])

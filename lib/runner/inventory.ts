@@ -1,19 +1,15 @@
 import { marks, volumeSnapshots, type Image, type VolumeSnapshot } from '../model/image.ts'
-import { cadences, type ParsedSchedule } from '../model/schedule.ts'
+import type { ParsedSchedule } from '../model/schedule.ts'
 import type { Evidence } from '../planner/gate.ts'
-import { listMarked } from './observation.ts'
-import type { Cloud, Schedules } from './ports.ts'
+import { existingKeys, schedulesOf } from './items.ts'
+import { listMarked, listWithHidden } from './observation.ts'
+import type { Cloud } from './ports.ts'
 
 /** One cloud's scheduled images as they are, for a person to look at. */
 export interface Inventory {
   readonly evidence: Evidence
   /** Cinder's snapshots, by id; empty when no image has any. */
   readonly snapshots: ReadonlyMap<string, VolumeSnapshot>
-}
-
-/** Every item of every cadence. */
-export async function allSchedules(schedules: Pick<Schedules, 'query'>): Promise<ParsedSchedule[]> {
-  return (await Promise.all(cadences.map((cadence) => schedules.query(cadence)))).flat()
 }
 
 /**
@@ -24,25 +20,19 @@ export async function allSchedules(schedules: Pick<Schedules, 'query'>): Promise
  * @throws ScheduledImagesError when a listing is not complete.
  */
 export async function takeInventory(name: string, cloud: Cloud, server: string | undefined, parsed: readonly ParsedSchedule[]): Promise<Inventory> {
-  const images = server === undefined ? await listMarked(cloud) : await imagesOf(server, cloud)
+  const images = server === undefined ? await listMarked(cloud) : await listWithHidden(cloud, { [marks.server]: server })
   const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')
   const snapshots = backed ? await cloud.blockStorage.listSnapshots() : new Map<string, VolumeSnapshot>()
   return {
     evidence: {
       project: cloud.project,
       images,
-      schedules: parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : [])),
-      existing: new Set(parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key))),
+      schedules: schedulesOf(name, parsed),
+      existing: existingKeys(parsed),
       statuses: new Map([...snapshots].map(([id, { status }]) => [id, status])),
     },
     snapshots,
   }
-}
-
-/** Hidden ones too. */
-async function imagesOf(server: string, cloud: Cloud): Promise<Image[]> {
-  const filter = { owner: cloud.project, properties: { [marks.server]: server } }
-  return (await Promise.all([false, true].map((hidden) => cloud.image.listImages({ ...filter, hidden })))).flat()
 }
 
 /** What an image takes up: its bytes, or the sizes of the volumes that its snapshots are of. */

@@ -7,7 +7,7 @@ import { refusalOf } from '../planner/selection.ts'
 import { refuseInconsistent } from './consistency.ts'
 import { reserveMs, type Cloud, type Ports, type ScheduleItems, type Tick } from './ports.ts'
 import { prune } from './prune.ts'
-import { start, type Item, type SnapshotSummary } from './start.ts'
+import { nothingYet, start, type Item } from './start.ts'
 import { writeState } from './state.ts'
 
 /** How often an image that somebody waits for is looked at. */
@@ -83,10 +83,7 @@ export async function snapshotNow(schedule: Schedule, server: Server, cloud: Clo
   const at = new Date(Math.floor(tick.now.getTime() / 1000) * 1000)
   const turn = { period: at.toISOString().replace('.000', ''), startsAt: at }
   const item: Item = { schedule, since: at, server: server.id, change: {} }
-  const summary: SnapshotSummary = {
-    schedules: 1, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
-    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, sharded: 0, faults: 0,
-  }
+  const summary = nothingYet()
   // Its period is over at once: nobody tries a manual image again.
   const decision = { kind: 'due', turn, until: at, attempt: 1 } as const
   const refusal = refusalNow(server, ports.clock()) ?? (await refusalOfOthers(schedule, server, tick, ports))

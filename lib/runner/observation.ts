@@ -31,7 +31,7 @@ export interface Allowance {
 export function observe(name: string, cloud: Cloud, images: readonly Image[], announce: () => Promise<void>, ports: Ports): Observation {
   let announced: Promise<void> | undefined
   let listing: Promise<ReadonlyMap<string, VolumeSnapshot> | undefined> | undefined
-  let everything: Promise<Image[][]> | undefined
+  let everything: Promise<Image[]> | undefined
   let left = ports.maxDeletes
   const snapshots = () => (listing ??= listSnapshots(name, cloud, ports))
   return {
@@ -42,10 +42,7 @@ export function observe(name: string, cloud: Cloud, images: readonly Image[], an
       const listed = await snapshots()
       return listed && new Map([...listed].map(([id, { status }]) => [id, status]))
     },
-    everyImage: async () => {
-      everything ??= Promise.all([false, true].map((hidden) => cloud.image.listImages({ owner: cloud.project, properties: {}, hidden })))
-      return (await everything).flat()
-    },
+    everyImage: () => (everything ??= listWithHidden(cloud, {})),
     allowance: { take: () => left-- > 0, isWhole: () => left === ports.maxDeletes },
     announcePrune: () => (announced ??= announce()),
   }
@@ -58,6 +55,11 @@ export function observe(name: string, cloud: Cloud, images: readonly Image[], an
 export async function listMarked(cloud: Cloud): Promise<Image[]> {
   const images = await cloud.image.listImages({ owner: cloud.project, properties: { [marks.createdBy]: createdBy } })
   return images.filter(({ owner, properties }) => owner === cloud.project && properties[marks.createdBy] === createdBy)
+}
+
+/** Lists the images of the project that have these property values, hidden ones too: people hide those that they keep. */
+export async function listWithHidden({ image, project }: { readonly image: Pick<Cloud['image'], 'listImages'>; readonly project: string }, properties: Record<string, string>): Promise<Image[]> {
+  return (await Promise.all([false, true].map((hidden) => image.listImages({ owner: project, properties, hidden })))).flat()
 }
 
 /** Without Cinder's listing no volume-backed image is judged, and so none is deleted; the others go on. */

@@ -2,13 +2,14 @@ import pLimit from 'p-limit'
 import { hasCode, type Problem } from '../model/errors.ts'
 import { volumeSnapshots } from '../model/image.ts'
 import type { Deletion, Restart, Run, Sweep } from '../model/run.ts'
-import { cadences, type InvalidSchedule, type ParsedSchedule, type Schedule } from '../model/schedule.ts'
+import type { InvalidSchedule, ParsedSchedule, Schedule } from '../model/schedule.ts'
 import type { PruneShard } from '../model/shard.ts'
 import { freshnessOf } from '../planner/freshness.ts'
 import { isInSlice, partOf } from '../planner/slices.ts'
 import { finishDeletion } from './deletion.ts'
 import { enterCloud } from './entry.ts'
 import { handOverPrune } from './handover.ts'
+import { allSchedules, existingKeys, schedulesOf } from './items.ts'
 import { listMarked, observe, type Observation } from './observation.ts'
 import { reserveMs, type Cloud, type InFlight, type Ports, type StateChange, type Tick } from './ports.ts'
 import { removeExcess, type RemovalCounts } from './removal.ts'
@@ -51,7 +52,7 @@ export interface PruneSummary extends RemovalCounts {
  */
 export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
   const summary = nothingYet()
-  const [inFlight, parsed] = await Promise.all([ports.runs.inFlight(), everySchedule(ports)])
+  const [inFlight, parsed] = await Promise.all([ports.runs.inFlight(), allSchedules(ports.schedules)])
   ports.metrics.record('ImagesInFlight', inFlight.runs.length)
   const invocation: Invocation = { tick, ports, summary, shown: new Map() }
   const names = new Set(Object.values(inFlight).flat().map(({ cloud }) => cloud))
@@ -69,7 +70,7 @@ export async function prune(tick: Tick, ports: Ports): Promise<PruneSummary> {
 export async function pruneShard(shard: PruneShard, tick: Tick, ports: Ports): Promise<PruneSummary> {
   const summary = nothingYet()
   const { cloud: name } = shard
-  const [inFlight, parsed] = await Promise.all([ports.runs.inFlight(name), everySchedule(ports)])
+  const [inFlight, parsed] = await Promise.all([ports.runs.inFlight(name), allSchedules(ports.schedules)])
   const here = ({ server }: { server: string }) => isInSlice(server, shard)
   const { runs, deletions, sweeps, restarts } = inFlight
   const work: Work = { name, parsed, runs: runs.filter(here), deletions: deletions.filter(here), sweeps: sweeps.filter(here), restarts: restarts.filter(here), slice: shard }
@@ -79,10 +80,6 @@ export async function pruneShard(shard: PruneShard, tick: Tick, ports: Ports): P
 
 function nothingYet(): PruneSummary {
   return { clouds: 0, good: 0, failed: 0, waiting: 0, deleted: 0, kept: 0, left: 0, capped: 0, planned: 0, refused: 0, unreachable: 0, overdue: 0, sharded: 0, faults: 0 }
-}
-
-async function everySchedule({ schedules }: Ports): Promise<ParsedSchedule[]> {
-  return (await Promise.all(cadences.map((cadence) => schedules.query(cadence)))).flat()
 }
 
 async function tryCloud(work: Work, invocation: Invocation): Promise<void> {
@@ -174,8 +171,8 @@ async function pruneCloud(work: Work, invocation: Invocation): Promise<void> {
   await cleanUp(pruning ? work.deletions : freshDeletions, pruning ? work.sweeps : freshSweeps, observed, invocation)
   if (!pruning) return
 
-  const schedules = work.parsed.flatMap((item) => (item.valid && item.schedule.enabled && item.schedule.cloud === name ? [item.schedule] : []))
-  const existing = new Set(work.parsed.map((item) => (item.valid ? item.schedule.key : item.invalid.key)))
+  const schedules = schedulesOf(name, work.parsed)
+  const existing = existingKeys(work.parsed)
   const shared = await shareImages(schedules, observed, slice, tick, ports)
   const images = [...observed.images.values()]
   const backed = images.some((image) => volumeSnapshots(image).kind === 'snapshots')

@@ -2,6 +2,7 @@ import { hasCode, ScheduledImagesError } from '../model/errors.ts'
 import { marks, volumeSnapshots, type Image, type VolumeSnapshot } from '../model/image.ts'
 import type { ServerDetails } from '../model/server.ts'
 import { planNewServer, planRebuild, type NewServerWish, type RestoreOrder, type RestorePlan } from '../planner/restore.ts'
+import { listWithHidden } from './observation.ts'
 import type { RestoreCloud } from './ports.ts'
 
 const pollMs = 2000
@@ -33,7 +34,7 @@ export async function preflightNewServer(image: Image, wish: NewServerWish, clou
  * @throws ScheduledImagesError `SERVER_NOT_FOUND`.
  */
 export async function preflightRebuild(image: Image, id: string, cloud: RestoreCloud, now: Date): Promise<RestorePlan> {
-  const [snapshots, server, flavors, images] = await Promise.all([snapshotsFor(image, cloud), cloud.compute.inspectServer(id), cloud.compute.listFlavors(), everyImage(cloud)])
+  const [snapshots, server, flavors, images] = await Promise.all([snapshotsFor(image, cloud), cloud.compute.inspectServer(id), cloud.compute.listFlavors(), listWithHidden(cloud, {})])
   if (!server) throw new ScheduledImagesError('SERVER_NOT_FOUND', `No server with a name or ID of "${id}" exists.`)
   return planRebuild({ now, image, project: cloud.project, snapshots, server, images, flavor: flavors.find((flavor) => flavor.id === server.flavor) })
 }
@@ -121,9 +122,4 @@ function unfinished(id: string, message: string): ScheduledImagesError {
 /** Cinder's snapshots, if the image needs any. A cloud without Cinder has ordinary images. */
 async function snapshotsFor(image: Image, { blockStorage }: RestoreCloud): Promise<ReadonlyMap<string, VolumeSnapshot>> {
   return volumeSnapshots(image).kind === 'snapshots' ? blockStorage.listSnapshots() : new Map()
-}
-
-/** Of the project, whatever their marks, hidden ones too: people hide those that they keep. */
-async function everyImage({ image, project }: RestoreCloud): Promise<Image[]> {
-  return (await Promise.all([false, true].map((hidden) => image.listImages({ owner: project, properties: {}, hidden })))).flat()
 }

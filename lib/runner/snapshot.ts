@@ -15,7 +15,7 @@ import { handOver } from './handover.ts'
 import { sift, type Candidate } from './judgement.ts'
 import type { Cloud, Ports, Shards, Tick } from './ports.ts'
 import { refused, resolve, warnOfSeveral } from './resolution.ts'
-import { start, stops, type Invocation, type Item, type SnapshotSummary, type Startable } from './start.ts'
+import { nothingYet, start, stops, type Invocation, type Item, type SnapshotSummary, type Startable } from './start.ts'
 import { countsSince, isChanged, membersState, writeState } from './state.ts'
 
 /** How many images one invocation asks one cloud for at the same time. Nova answers each in seconds. */
@@ -100,13 +100,6 @@ export async function snapshotShard(shard: SnapshotShard, tick: Tick, ports: Por
   const single = due.map(({ item }) => item).filter(({ schedule }) => !('selector' in schedule.server))
   summary.faults += (await Promise.all(writeStates(single, ports))).filter((success) => !success).length
   return summary
-}
-
-function nothingYet(): SnapshotSummary {
-  return {
-    schedules: 0, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
-    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, sharded: 0, faults: 0,
-  }
 }
 
 function itemOf(schedule: Schedule, { tick, ports }: Invocation): Item {

@@ -44,6 +44,13 @@ export interface SnapshotSummary {
   faults: number
 }
 
+export function nothingYet(): SnapshotSummary {
+  return {
+    schedules: 0, invalid: 0, disabled: 0, notDue: 0, started: 0, failed: 0, busy: 0, missed: 0,
+    waiting: 0, claimedElsewhere: 0, recovered: 0, unreachable: 0, planned: 0, sharded: 0, faults: 0,
+  }
+}
+
 /** What the parts of one invocation share. */
 export interface Invocation {
   readonly tick: Tick
