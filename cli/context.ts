@@ -21,8 +21,12 @@ export interface Context {
   readonly clock: () => Date
   /** Opens the stage or directory that the user named. Nothing is asked of it, or of a cloud, before the first call. */
   open(options?: { readonly dryRun?: boolean | undefined }): KeptInstallation
+  /** Enters a cloud of what was opened; by default the one that the user named. */
+  enter(ports: Pick<KeptInstallation['ports'], 'clouds'>, cloud?: string): ReturnType<KeptInstallation['ports']['clouds']['open']>
   /** Prints an answer: `json` as one document where a machine reads, and `text()` otherwise. */
   show(json: unknown, text: () => string): void
+  /** How long requests may still take: a day, and after Ctrl-C what finishes one that is under way. */
+  timeLeftMs(): number
   /** A firing of a timer at a moment; Ctrl-C keeps it from beginning anything more, and what is begun is finished. */
   tick(now: Date): Tick
   /** What Ctrl-C makes the command say, as long as it ends it at once. */
@@ -37,6 +41,7 @@ const unhurriedMs = 24 * 3_600_000
 export function createContext(options: GlobalOptions, terminal: Terminal, edges: Omit<TerminalEdges, 'log'>, interrupts: Pick<Context, 'onInterrupt' | 'outliveInterrupt'>): Context {
   const { clock, env } = edges
   const log = terminalLog(terminal, clock, { verbose: options.verbose ?? false, json: options.output === 'json' })
+  const timeLeftMs = () => (terminal.interrupted.aborted ? reserveMs - 1 : unhurriedMs)
   return {
     terminal,
     options,
@@ -45,8 +50,9 @@ export function createContext(options: GlobalOptions, terminal: Terminal, edges:
     open: ({ dryRun = false } = {}) =>
       options.local === undefined ? openStage(options.stage, options.cloud, { dryRun }, { ...edges, log }) : openDirectory(options.local, { dryRun }, { ...edges, log }),
     show: (json, text) => terminal.print(options.output === 'json' ? JSON.stringify(json, listsOfSets, 2) : text()),
-    // A request that is under way may be finished.
-    tick: (now) => ({ now, timeLeftMs: () => (terminal.interrupted.aborted ? reserveMs - 1 : unhurriedMs) }),
+    enter: ({ clouds }, cloud = options.cloud) => clouds.open(cloud, timeLeftMs),
+    timeLeftMs,
+    tick: (now) => ({ now, timeLeftMs }),
     ...interrupts,
   }
 }

@@ -71,7 +71,7 @@ async function add(name: string, { from, entry, test, yes }: AddOptions, context
   const { keeper } = context.open()
   keeper.demandEditable(name)
   const found = keeper.entryFor(name, from, entry)
-  const seen = test ? await lookAround(await keeper.tryEntry(name, found, unhurried(context))) : undefined
+  const seen = test ? await lookAround(await keeper.tryEntry(name, found, context.timeLeftMs)) : undefined
   const present = (await keeper.list()).some((kept) => kept.name === name)
   if (present && !yes && !(await terminal.confirm(`Cloud "${name}" has credentials already. Replace them by ${found.source}?`))) {
     terminal.note('Nothing was changed.')
@@ -93,7 +93,7 @@ async function list(context: Context): Promise<void> {
 async function test(name: string, context: Context): Promise<void> {
   const { keeper } = context.open()
   const source = keeper.sourceOf(name)
-  const { login, services, servers } = await lookAround(await keeper.open(name, unhurried(context)))
+  const { login, services, servers } = await lookAround(await keeper.open(name, context.timeLeftMs))
   const { project, roles, region, authUrl, tokenExpiresAt } = login
   context.show({ cloud: name, source, authUrl, project, user: login.user?.name, credentials: login.kind, roles, region, services, servers, tokenExpiresAt }, () =>
     table(['', ''], [
@@ -143,8 +143,4 @@ async function lookAround(cloud: Entered): Promise<{ login: Login; services: Awa
 function whose({ kind, user, application }: Login): string {
   const name = user?.name ?? 'a user without a name'
   return application ? `${name}, by the application credential "${application.name}"` : `${name}, by ${kind}`
-}
-
-function unhurried(context: Context): () => number {
-  return context.tick(context.clock()).timeLeftMs
 }

@@ -19,7 +19,7 @@ Examples:
 
 async function disable(given: string, context: Context): Promise<void> {
   const { ports } = context.open()
-  const server = await serverId(given, () => ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs))
+  const server = await serverId(given, () => context.enter(ports))
   const present = await enrolments(server, ports.schedules)
   if (present.length === 0) throw notEnabled(server)
   for (const { key } of present) await ports.schedules.remove(key)

@@ -29,7 +29,7 @@ async function doctor(context: Context): Promise<void> {
   const facts = await examine(cloud, {
     schedules: ports.schedules,
     runs: ports.runs,
-    open: (name) => keeper.open(name, context.tick(clock()).timeLeftMs),
+    open: (name) => keeper.open(name, context.timeLeftMs),
     explain: (error) => explain(error).message,
     clock,
   })

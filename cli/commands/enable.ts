@@ -50,7 +50,7 @@ async function enable(given: string, retention: number, options: Options, contex
   const wish = { cadence: cadenceOf(options), attributes: attributesOf(retention, options) }
   const { ports } = context.open()
   const { cloud } = context.options
-  const { id, name } = await findServer(given, await ports.clouds.open(cloud, context.tick(context.clock()).timeLeftMs))
+  const { id, name } = await findServer(given, await context.enter(ports))
   const present = await enrolments(id, ports.schedules)
   const item = enrolledItem(id, cloud, wish, present)
   const parsed = parseSchedule(item)

@@ -8,6 +8,7 @@ import { outlook } from '../../lib/planner/outlook.ts'
 import { whatIf } from '../../lib/planner/what-if.ts'
 import { takeInventory } from '../../lib/runner/inventory.ts'
 import { allSchedules } from '../../lib/runner/items.ts'
+import type { Installation } from '../../lib/wiring.ts'
 import type { Context } from '../context.ts'
 import { keepText, serverText, whenText } from '../schedule-text.ts'
 import { findServer, lastNames } from '../server.ts'
@@ -54,21 +55,20 @@ async function explain(given: string, { retention: count, keep }: Options, conte
   const rules = count === undefined ? keep : keepLast(count)
   const { ports } = context.open()
   const parsed = await allSchedules(ports.schedules)
-  const explained = await find(given, parsed, context)
+  const explained = await find(given, parsed, ports, context)
   const names = await lastNames(parsed, ports.runs)
   const all = await Promise.all(explained.map(async (item) => {
     if (!item.valid) throw new ScheduledImagesError('SCHEDULE_INVALID', `Schedule ${item.invalid.key} is invalid, so it does nothing, and its images are kept: ${invalidSentence(item.invalid)}`)
-    return explainOne(item.schedule, names.get(item.schedule.key), rules, parsed, context)
+    return explainOne(item.schedule, names.get(item.schedule.key), rules, parsed, ports, context)
   }))
   context.show(all.length === 1 ? all[0]!.json : all.map(({ json }) => json), () => all.map(({ text }) => text).join('\n\n'))
 }
 
-async function explainOne(schedule: Schedule, serverName: string | undefined, rules: KeepRules | undefined, parsed: readonly ParsedSchedule[], context: Context): Promise<{ json: unknown; text: string }> {
-  const { ports } = context.open()
+async function explainOne(schedule: Schedule, serverName: string | undefined, rules: KeepRules | undefined, parsed: readonly ParsedSchedule[], ports: Installation['ports'], context: Context): Promise<{ json: unknown; text: string }> {
   const now = context.clock()
   const { key, keep, state, enabled, cloud: name } = schedule
   const runs = schedule.cadence === 'manual' || !enabled ? [] : outlook(schedule, serverOf(schedule), now, toldRuns)
-  const cloud = await ports.clouds.open(name, context.tick(now).timeLeftMs)
+  const cloud = await context.enter(ports, name)
   const inventory = await takeInventory(name, cloud, serverOf(schedule), parsed)
   const appraisals = appraise(inventory.evidence, []).filter((one) => one.schedule === key || schedule.adopts.includes(one.schedule))
   const change = rules && whatIf(inventory.evidence, key, rules)
@@ -96,7 +96,7 @@ async function explainOne(schedule: Schedule, serverName: string | undefined, ru
 }
 
 /** A schedule by its key or its bare name, or every schedule of a server. The cloud is asked only for a server's name that no item has. */
-async function find(given: string, parsed: readonly ParsedSchedule[], context: Context): Promise<ParsedSchedule[]> {
+async function find(given: string, parsed: readonly ParsedSchedule[], ports: Installation['ports'], context: Context): Promise<ParsedSchedule[]> {
   const keyOf = (item: ParsedSchedule) => (item.valid ? item.schedule.key : item.invalid.key)
   const of = (server: string) => parsed.filter((item) => item.valid && (serverText(item.schedule.server) === server || item.schedule.state.lastRun?.server === server))
   const exact = parsed.filter((item) => keyOf(item) === given)
@@ -108,8 +108,7 @@ async function find(given: string, parsed: readonly ParsedSchedule[], context: C
     return new ScheduledImagesError('SCHEDULE_NOT_FOUND', `${what}.${meant ? ` Did you mean "${meant}"?` : ' scheduled-images list shows what there is.'}`)
   }
   if (given.includes('/')) throw missing(`There is no schedule "${given}"`)
-  const { ports } = context.open()
-  const server = await findServer(given, await ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs)).catch((error: unknown) => {
+  const server = await findServer(given, await context.enter(ports)).catch((error: unknown) => {
     throw hasCode(error, 'SERVER_NOT_FOUND') ? missing(`There is neither a schedule nor a server named "${given}"`) : error
   })
   const theirs = of(server.id)

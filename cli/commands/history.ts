@@ -18,7 +18,7 @@ Examples:
 
 async function history(given: string, context: Context): Promise<void> {
   const { ports } = context.open()
-  const server = await serverId(given, () => ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs))
+  const server = await serverId(given, () => context.enter(ports))
   const runs = (await ports.runs.history(server)).toSorted((a, b) => b.startedAt.getTime() - a.startedAt.getTime())
   context.show(
     runs.map(({ cloud, schedule, period, status, attempt, startedAt, scheduledFor, image, imageName, problem, retryAt, requestId }) => ({

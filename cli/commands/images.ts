@@ -21,7 +21,7 @@ Examples:
 async function images(given: string, context: Context): Promise<void> {
   const { cloud: name } = context.options
   const { ports } = context.open()
-  const cloud = await ports.clouds.open(name, context.tick(context.clock()).timeLeftMs)
+  const cloud = await context.enter(ports)
   const server = await serverId(given, () => Promise.resolve(cloud))
   const [parsed, runs] = await Promise.all([allSchedules(ports.schedules), ports.runs.history(server)])
   const inventory = await takeInventory(name, cloud, server, parsed)

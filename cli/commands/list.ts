@@ -57,7 +57,7 @@ function json(item: ParsedSchedule, names: ReadonlyMap<string, string>): Record<
 async function listWithout(context: Context): Promise<void> {
   const { cloud: name } = context.options
   const { ports } = context.open()
-  const cloud = await ports.clouds.open(name, context.tick(context.clock()).timeLeftMs)
+  const cloud = await context.enter(ports)
   const [servers, parsed] = await Promise.all([cloud.compute.listServers(), allSchedules(ports.schedules)])
   const index = indexServers(servers)
   const covered = new Set(

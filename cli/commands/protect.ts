@@ -27,7 +27,7 @@ Examples:
 
 async function protect(given: string, isProtected: boolean, context: Context): Promise<void> {
   const { ports } = context.open()
-  const cloud = await ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs)
+  const cloud = await context.enter(ports)
   const image = await findImage(given, cloud)
   const sealed = image.properties[marks.seal] === image.id
   await cloud.image.setProtected(image.id, isProtected)

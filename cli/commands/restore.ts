@@ -57,7 +57,7 @@ async function restore(given: string, target: Target, { yes, dryRun }: Options, 
   const { terminal, clock, options } = context
   context.onInterrupt('Interrupted. Nothing was touched.')
   const { ports } = context.open()
-  const cloud = await ports.clouds.open(options.cloud, context.tick(clock()).timeLeftMs)
+  const cloud = await context.enter(ports)
   const image = await findImage(given, cloud)
   const plan = target.kind === 'new' ? await preflightNewServer(image, target.wish, cloud, clock()) : await preflightRebuild(image, (await findServer(target.server, cloud)).id, cloud, clock())
   const show = (server?: ServerDetails) => context.show(jsonOf(target, plan, server), () => (server ? `Server "${server.name}" (${server.id}) is restored, and ${server.status}.` : ''))

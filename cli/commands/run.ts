@@ -41,9 +41,9 @@ async function pruneNow(options: { dryRun?: true; newProject?: true }, context: 
 }
 
 /** What is in flight in the former project is found to be gone from now on. */
-async function takeProject({ open, options: { cloud: name }, tick, clock, terminal }: Context): Promise<void> {
+async function takeProject({ open, enter, options: { cloud: name }, clock, terminal }: Context): Promise<void> {
   const { ports } = open()
-  const { project, region } = await ports.clouds.open(name, tick(clock()).timeLeftMs)
+  const { project, region } = await enter(ports)
   const { at = clock() } = (await ports.runs.lastPrune(name)) ?? {}
   await ports.runs.recordPrune(name, { at, project, region })
   terminal.note(`Cloud "${name}" is project ${project}${region === undefined ? '' : `, region ${region},`} from now on.`)

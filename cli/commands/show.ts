@@ -20,7 +20,7 @@ Examples:
 
 async function show(given: string, context: Context): Promise<void> {
   const { ports } = context.open()
-  const server = await serverId(given, () => ports.clouds.open(context.options.cloud, context.tick(context.clock()).timeLeftMs))
+  const server = await serverId(given, () => context.enter(ports))
   const present = await enrolments(server, ports.schedules)
   if (present.length === 0) throw notEnabled(server)
   context.show(present.map(({ item }) => item), () => present.map(text).join('\n'))
