@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { DynamoDBDocumentClient, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb'
+import { GetCommand, PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startAws, type LocalAws } from '../../demo/aws/services.ts'
-import { createTables } from '../../demo/aws/tables.ts'
+import type { LocalAws } from '../../demo/aws/services.ts'
 import { connect } from '../../lib/openstack/cloud.ts'
 import { parseCloudConfig } from '../../lib/openstack/config.ts'
 import { wire, type Service } from '../../lib/wiring.ts'
 import { leaks } from '../support/secrecy.ts'
 import { cloudUnderTest } from './harness.ts'
+import { startStage } from './service.ts'
 
 const cloud = await cloudUnderTest()
 let aws: LocalAws
@@ -18,16 +17,12 @@ let services: [Service, Service]
 const lines: unknown[] = []
 
 beforeAll(async () => {
-  aws = await startAws()
-  Object.assign(process.env, aws.env)
-  const client = new DynamoDBClient({})
-  dynamodb = DynamoDBDocumentClient.from(client)
-  await createTables(client, { schedules: 'schedules', runs: 'runs' })
-  aws.parameters.set('/clouds/default', JSON.stringify(cloud.entry()))
-  const env = { SCHEDULES_TABLE: 'schedules', RUNS_TABLE: 'runs', CLOUDS_PATH: '/clouds/', EVENT_BUS: 'bus' }
+  const stage = await startStage(cloud)
+  aws = stage.aws
+  dynamodb = stage.dynamodb
   const write = (message: string, fields?: object) => lines.push({ message, fields })
   const log = { debug: write, info: write, warn: write, error: write }
-  const one = () => wire({ env, clock: () => new Date(), newId: randomUUID, log, metrics: { record: () => {} } })
+  const one = () => wire({ env: stage.env, clock: () => new Date(), newId: randomUUID, log, metrics: { record: () => {} } })
   services = [one(), one()]
 })
 afterAll(() => aws.close())

@@ -64,6 +64,16 @@ export function enter(entry: CloudEntry, options: Partial<Parameters<typeof conn
   return connect(parseCloudConfig(JSON.stringify(entry), 'test'), { clock: () => new Date(), ...options })
 }
 
+/** AWS on loopback, with one pair of tables and the cloud under test as `default`. */
+export async function startStage(cloud: CloudUnderTest): Promise<{ aws: LocalAws; dynamodb: DynamoDBDocumentClient; env: Record<string, string> }> {
+  const aws = await startAws()
+  Object.assign(process.env, aws.env)
+  const client = new DynamoDBClient({})
+  await createTables(client, { schedules: 'schedules', runs: 'runs' })
+  aws.parameters.set('/clouds/default', JSON.stringify(cloud.entry()))
+  return { aws, dynamodb: DynamoDBDocumentClient.from(client), env: { SCHEDULES_TABLE: 'schedules', RUNS_TABLE: 'runs', CLOUDS_PATH: '/clouds/', EVENT_BUS: 'bus' } }
+}
+
 /** Call it once, at the top of a test file. @returns what deploys a service afresh, for one test. */
 export function useService(cloud: CloudUnderTest): () => Promise<DeployedService> {
   let aws: LocalAws

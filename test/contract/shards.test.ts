@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { DynamoDBDocumentClient, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb'
+import { GetCommand, PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startAws, type LocalAws } from '../../demo/aws/services.ts'
-import { createTables } from '../../demo/aws/tables.ts'
+import type { LocalAws } from '../../demo/aws/services.ts'
 import { wire, type Service } from '../../lib/wiring.ts'
 import { leaks } from '../support/secrecy.ts'
 import { shardFunction } from '../support/shards.ts'
 import { cloudUnderTest } from './harness.ts'
-import { enter, period } from './service.ts'
+import { enter, period, startStage } from './service.ts'
 
 const cloud = await cloudUnderTest()
 let aws: LocalAws
@@ -20,13 +18,10 @@ let now = new Date()
 
 /** Plans of more than one server go through the queue. */
 beforeAll(async () => {
-  aws = await startAws()
-  Object.assign(process.env, aws.env)
-  const client = new DynamoDBClient({})
-  dynamodb = DynamoDBDocumentClient.from(client)
-  await createTables(client, { schedules: 'schedules', runs: 'runs' })
-  aws.parameters.set('/clouds/default', JSON.stringify(cloud.entry()))
-  const env = { SCHEDULES_TABLE: 'schedules', RUNS_TABLE: 'runs', CLOUDS_PATH: '/clouds/', EVENT_BUS: 'bus', SHARD_QUEUE_URL: aws.queue.url }
+  const stage = await startStage(cloud)
+  aws = stage.aws
+  dynamodb = stage.dynamodb
+  const env = { ...stage.env, SHARD_QUEUE_URL: aws.queue.url }
   const write = (message: string, fields?: object) => lines.push({ message, fields })
   const log = { debug: write, info: write, warn: write, error: write }
   service = wire({ env, clock: () => now, newId: randomUUID, log, metrics: { record: () => {} }, shardServers: 1 })
