@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { between } from './number.ts'
 
 /**
  * Which good images of a server a schedule keeps: the union of its rules. A rule that is 0 or absent keeps none.
@@ -48,7 +49,7 @@ export const durationSchema = z.string().trim().transform((text, context): Durat
   return z.NEVER
 })
 
-const count = z.preprocess((value) => (typeof value === 'string' && /^\s*\d+\s*$/.test(value) ? Number(value) : value), z.number().int().min(0).max(65_535))
+const count = between(0, 65_535)
 
 /** The rules as people type them: a number may be a string. */
 export const keepSchema = z

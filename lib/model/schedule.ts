@@ -2,6 +2,7 @@ import { Cron } from 'croner'
 import * as z from 'zod'
 import { calendarRules, keepLast, keepSchema, type KeepRules } from './keep.ts'
 import { nearest } from './nearest.ts'
+import { between } from './number.ts'
 import { isUuid } from './uuid.ts'
 
 /** How often: those that a timer function looks at. */
@@ -126,7 +127,6 @@ export type ParsedSchedule =
 /** Glance refuses control characters and anything outside the Basic Multilingual Plane in a property (lab finding). */
 const unprintable = /[\p{Cc}\p{Cs}\u{10000}-\u{10ffff}]/u
 
-const number = z.preprocess((value) => (typeof value === 'string' && /^\s*\d+\s*$/.test(value) ? Number(value) : value), z.number().int())
 const boolean = z.preprocess((value) => {
   if (typeof value !== 'string') return value
   return { true: true, false: false }[value.trim().toLowerCase()] ?? value
@@ -134,7 +134,6 @@ const boolean = z.preprocess((value) => {
 const word = z.preprocess((value) => (typeof value === 'string' ? value.trim().toLowerCase() : value), z.string())
 const text = z.string().trim().min(1)
 const strings = z.preprocess((value) => (value instanceof Set ? [...value] : value), z.array(text))
-const between = (least: number, most: number) => number.pipe(z.number().min(least).max(most))
 
 const traits = {
   tags: strings.default([]),
@@ -142,6 +141,7 @@ const traits = {
   name: text.max(255).optional(),
 }
 const selectorSchema = z.strictObject({ ...traits, exclude: z.strictObject(traits).prefault({}) }).refine(selectsAnything)
+
 /** Each attribute: its schema, and how to finish the sentence "`x` must be …". */
 const attributes = {
   cadence: [z.enum(cadences), `one of ${list(cadences, 'or')}`],

@@ -11,7 +11,7 @@ export function parseAnswer<Schema extends z.ZodType>(answer: Answer, schema: Sc
   throw new ScheduledImagesError('ANSWER_INVALID', `${what} was answered with something that is not understood (${fields}).`, { requestId: answer.requestId })
 }
 
-/** Nova and Cinder write -1 for no limit. */
+/** Nova, Cinder and Glance write -1 for no limit. */
 export function quotaOf(limit: number, used: number): Quota {
   return { limit: limit < 0 ? undefined : limit, used }
 }

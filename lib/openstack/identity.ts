@@ -21,7 +21,8 @@ export interface Token {
   readonly catalog: Catalog
 }
 
-const instant = z.string().transform(utc).refine((at) => !Number.isNaN(at.getTime()))
+/** A time as Keystone writes it. */
+export const instant = z.string().transform(utc).refine((at) => !Number.isNaN(at.getTime()))
 // What people are told and nothing goes by must not keep a token from being used.
 const tokenSchema = z.object({
   token: z.object({
@@ -117,6 +118,6 @@ function refusal(config: CloudConfig, error: unknown): unknown {
 }
 
 /** A token of an application credential that expires has neither fraction nor zone, and is in UTC all the same (lab finding, §6). */
-export function utc(text: string): Date {
+function utc(text: string): Date {
   return new Date(/(?:Z|[+-]\d\d:?\d\d)$/i.test(text) ? text : `${text}Z`)
 }

@@ -3,7 +3,7 @@ import { ScheduledImagesError } from '../model/errors.ts'
 import type { Permission } from '../model/examination.ts'
 import type { Quota } from '../model/quota.ts'
 import type { Image } from '../model/image.ts'
-import { parseAnswer } from './answer.ts'
+import { parseAnswer, quotaOf } from './answer.ts'
 import { readPages } from './pages.ts'
 import { nothing, permission } from './permission.ts'
 import type { Session } from './session.ts'
@@ -54,8 +54,7 @@ const imageSchema = z
 const jsonPatch = 'application/openstack-images-v2.1-json-patch'
 const imagesSchema = z.object({ images: z.array(imageSchema), next: z.string().optional() })
 
-/** A limit of -1 is none. */
-const quotaSchema = z.object({ usage: z.number().min(0), limit: z.number().min(-1) }).transform(({ usage, limit }): Quota => ({ used: usage, limit: limit === -1 ? undefined : limit }))
+const quotaSchema = z.object({ usage: z.number().min(0), limit: z.number().min(-1) }).transform(({ usage, limit }) => quotaOf(limit, usage))
 const usageSchema = z.object({ usage: z.object({ image_count_total: quotaSchema.optional(), image_size_total: quotaSchema.optional() }) })
 
 /** How often a listing is begun anew when its marker was deleted meanwhile. */

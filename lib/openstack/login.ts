@@ -3,11 +3,11 @@ import { hasCode } from '../model/errors.ts'
 import type { Login } from '../model/examination.ts'
 import { parseAnswer } from './answer.ts'
 import type { ServiceName } from './config.ts'
-import { utc } from './identity.ts'
+import { instant } from './identity.ts'
 import type { Session } from './session.ts'
 
 const credentialSchema = z.object({
-  application_credential: z.object({ expires_at: z.string().transform(utc).refine((at) => !Number.isNaN(at.getTime())).nullish() }),
+  application_credential: z.object({ expires_at: instant.nullish() }),
 })
 
 /** Keystone, as far as credentials can be looked at. @see https://docs.openstack.org/api-ref/identity/v3/ */
